@@ -1,0 +1,210 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Certificates for many policy hosts' names, each by itself: a name that is not ready stops no other.
+
+What nginx reads is one PEM file per name, chain and key together so that the two can never belong to different
+certificates, replaced atomically. It comes from given files, or from certbot (RFC 8555 with http-01), whose own
+timer renews it and whose deploy hook refreshes what nginx reads. Standard library only, because it runs on
+policy hosts. Private to this collection.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import subprocess
+import tempfile
+import typing as t
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from ._finding import printable
+from ._webroot import write_file
+
+CERTBOT = "certbot"
+CERTBOT_CONFIG = Path("/etc/letsencrypt")
+CERTBOT_SECONDS = 300
+
+# What the ACME server says to an account that asked for too much (RFC 8555 6.6); asking on makes it worse.
+RATE_LIMITED = re.compile(r"rateLimited|too many (certificates|failed|new|requests|registrations)", re.IGNORECASE)
+
+
+class CertificateError(Exception):
+    """Why a name has no certificate."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one name: whether its file changed, and what went wrong."""
+
+    changed: bool = False
+    error: str = ""
+
+
+class Store:
+    """The directory of PEM files that nginx's workers read."""
+
+    def __init__(self, directory: Path, group: t.Optional[int]) -> None:
+        self.directory = directory
+        self._group = group
+
+    def holds(self, name: str, pem: bytes) -> bool:
+        """Whether the name's file has exactly this content."""
+        try:
+            return (self.directory / f"{name}.pem").read_bytes() == pem
+        except FileNotFoundError:
+            return False
+
+    def install(self, name: str, pem: bytes) -> None:
+        """Puts chain and key of a name where nginx reads them; refuses what nginx could not use."""
+        check_pem(pem)
+        write_file(self.directory / f"{name}.pem", pem, 0o640, self._group)
+
+
+def check_pem(pem: bytes) -> None:
+    """Raises L(CertificateError) unless this is a chain with the key that belongs to it."""
+    descriptor, path = tempfile.mkstemp()
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(pem)
+        # A password callback that gives none: an encrypted key must be an error, not a question.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, password=lambda: "")
+    except (ssl.SSLError, ValueError) as error:
+        reason = str(getattr(error, "reason", None) or error).lower().replace("_", " ")
+        raise CertificateError(f"certificate and key are not usable together: {reason}") from None
+    finally:
+        os.unlink(path)
+
+
+def from_files(
+    names: t.Sequence[str], certificate_path: str, key_path: str, store: Store, *, check_mode: bool
+) -> dict[str, Outcome]:
+    """Installs given files; C({name}) in the paths stands for the policy host's name."""
+    outcomes = {}
+    for name in names:
+        try:
+            pem = b"\n".join(_read(path.replace("{name}", name)).rstrip(b"\n") for path in (certificate_path, key_path))
+            pem += b"\n"
+            changed = not store.holds(name, pem)
+            if changed and check_mode:
+                check_pem(pem)
+            elif changed:
+                store.install(name, pem)
+            outcomes[name] = Outcome(changed)
+        except CertificateError as error:
+            outcomes[name] = Outcome(error=str(error))
+    return outcomes
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise CertificateError(f"{path}: {error.strerror}") from None
+
+
+@dataclass(frozen=True)
+class Acme:
+    """How certbot gets certificates."""
+
+    directory: str
+    email: str
+    webroot: Path
+    hook: Path
+
+
+def from_acme(names: t.Sequence[str], acme: Acme, store: Store, *, check_mode: bool) -> dict[str, Outcome]:
+    """Gets a certificate for every name that has none of this ACME server, and installs what is there."""
+    outcomes: dict[str, Outcome] = {}
+    missing = [name for name in names if not _has_lineage(name, acme.directory)]
+    stop = "" if check_mode or not missing else _acme_trouble(acme.directory)
+    for name in names:
+        if name not in missing:
+            outcomes[name] = _refresh(name, acme, store, check_mode=check_mode)
+        elif check_mode:
+            outcomes[name] = Outcome(changed=True)
+        elif stop:
+            outcomes[name] = Outcome(error=stop)
+        else:
+            outcomes[name] = _issue(name, acme, store)
+            if RATE_LIMITED.search(outcomes[name].error):
+                stop = f"not asked for, since the ACME server had said: {outcomes[name].error}"
+    return outcomes
+
+
+def _has_lineage(name: str, directory: str) -> bool:
+    try:
+        renewal = (CERTBOT_CONFIG / "renewal" / f"{name}.conf").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    server = re.search(r"(?m)^server\s*=\s*(\S+)", renewal)
+    # A certificate of another server, such as one for staging, is no certificate.
+    return server is not None and server.group(1) == directory and _lineage(name).is_dir()
+
+
+def _lineage(name: str) -> Path:
+    return CERTBOT_CONFIG / "live" / name
+
+
+def _acme_trouble(directory: str) -> str:
+    """Why the ACME server cannot be used at all, found out once instead of once per name."""
+    try:
+        with urllib.request.urlopen(directory, timeout=30) as response:
+            response.read(1 << 20)
+    except (OSError, ValueError) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        return f"the ACME server {directory} does not answer: {reason}"
+    return ""
+
+
+def _issue(name: str, acme: Acme, store: Store) -> Outcome:
+    command = [
+        CERTBOT, "certonly", "--non-interactive", "--agree-tos",
+        *(["--email", acme.email, "--no-eff-email"] if acme.email else ["--register-unsafely-without-email"]),
+        "--server", acme.directory, "--webroot", "--webroot-path", str(acme.webroot),
+        "--cert-name", name, "--domain", name, "--key-type", "ecdsa", "--force-renewal",
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=CERTBOT_SECONDS, check=False
+        )
+    except FileNotFoundError:
+        return Outcome(error="certbot is not installed")
+    except subprocess.TimeoutExpired:
+        return Outcome(error=f"certbot did not finish within {CERTBOT_SECONDS} seconds")
+    if done.returncode != 0:
+        return Outcome(error=certbot_reason(done.stdout + done.stderr))
+    refreshed = _refresh(name, acme, store, check_mode=False)
+    return Outcome(changed=True, error=refreshed.error)
+
+
+def _refresh(name: str, acme: Acme, store: Store, *, check_mode: bool) -> Outcome:
+    """Has the deploy hook install what certbot holds, if nginx would read something else."""
+    lineage = _lineage(name)
+    try:
+        pem = _read(str(lineage / "fullchain.pem")) + _read(str(lineage / "privkey.pem"))
+        if store.holds(name, pem):
+            return Outcome()
+        if not check_mode:
+            done = subprocess.run(
+                [str(acme.hook)], env={**os.environ, "RENEWED_LINEAGE": str(lineage)},
+                capture_output=True, text=True, errors="replace", timeout=60, check=False,
+            )  # fmt: skip
+            if done.returncode != 0:
+                raise CertificateError(f"{acme.hook}: {printable(done.stderr)}")
+        return Outcome(changed=True)
+    except (CertificateError, OSError, subprocess.TimeoutExpired) as error:
+        return Outcome(error=str(error))
+
+
+def certbot_reason(output: str) -> str:
+    """The lines of certbot's output that say what is wrong, without its advice around them."""
+    lines = [line.strip() for line in output.splitlines()]
+    telling = [line for line in lines if re.match(r"(Type|Detail|Hint|Error|An unexpected error)", line)]
+    details = [line.partition(":")[2].strip() for line in telling if line.startswith("Detail:")]
+    chosen = details or telling or [line for line in lines if line and "log" not in line.lower()][-2:]
+    return printable("certbot: " + "; ".join(dict.fromkeys(chosen)), 400)

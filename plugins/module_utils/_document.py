@@ -1,0 +1,51 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The documents of a run: JSON files that a person can read, compare and keep.
+
+They are written atomically, so that a run that dies never leaves half of one. Private to this collection.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from pathlib import Path
+
+from ._webroot import write_file
+
+Document = dict[str, t.Any]
+
+
+class DocumentError(Exception):
+    """A document that cannot be read or written; the text names its path."""
+
+
+def read_document(path: str) -> Document:
+    """The document at a path. Raises L(DocumentError)."""
+    try:
+        document = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise DocumentError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise DocumentError(f"{path}: not a JSON document: {error}") from None
+    if not isinstance(document, dict):
+        raise DocumentError(f"{path}: not a JSON object")
+    return document
+
+
+def read_documents(directory: str) -> dict[str, Document]:
+    """The documents of a directory by their C(host); none if there is no such directory yet."""
+    documents = (read_document(str(path)) for path in sorted(Path(directory).glob("*.json")))
+    return {document["host"]: document for document in documents}
+
+
+def write_document(path: str, document: t.Mapping[str, t.Any]) -> None:
+    """Puts a document at a path, whose directories are made where they are missing."""
+    target = Path(path)
+    content = json.dumps(document, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_file(target, content, 0o644)
+    except OSError as error:
+        raise DocumentError(f"{path}: {error.strerror}") from None

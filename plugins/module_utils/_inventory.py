@@ -1,0 +1,224 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the user wrote, checked: C(mta_sts_domains) becomes one L(Desired) per domain.
+
+Every mistake of every entry is reported, all in one message, each with the entry's index and the value.
+Pure, and private to this collection.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import typing as t
+from dataclasses import dataclass
+
+from ._names import DomainNameError, to_ascii
+from ._policy import MAX_MAX_AGE, MODES, Policy, PolicyError, render_policy
+from ._record import RecordError, parse_tlsrpt_record, render_tlsrpt_record
+
+STATES = ("present", "absent")
+
+# RFC 8461 leaves max_age to the publisher; these two are what every sender that was examined honours.
+DEFAULT_MAX_AGE = 2592000
+# A policy that is being tried, or withdrawn, must be gone from every cache within a day.
+SHORT_MAX_AGE = 86400
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What one domain shall end up as."""
+
+    domain: str
+    mx: tuple[str, ...]
+    mode: str = "testing"
+    max_age: int = DEFAULT_MAX_AGE
+    tlsrpt: tuple[str, ...] = ()
+    state: str = "present"
+    # False: mta-sts.<domain> is kept by someone else, and only looked at.
+    manage_address: bool = True
+    # True: TXT and address records that are not ours are replaced instead of reported.
+    replace_foreign: bool = False
+
+
+KEYS = frozenset(Desired.__dataclass_fields__)
+
+
+class InventoryError(ValueError):
+    """All mistakes of an inventory: C(mistakes) has one sentence each."""
+
+    def __init__(self, mistakes: t.Sequence[str]) -> None:
+        self.mistakes = tuple(mistakes)
+        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        super().__init__(f"mta_sts_domains has {count}, nothing was touched:\n" + "\n".join(mistakes))
+
+
+def read_domains(entries: t.Sequence[t.Any], defaults: t.Mapping[str, t.Any]) -> tuple[Desired, ...]:
+    """Entries as the user wrote them, over their defaults, as L(Desired) in the same order.
+
+    Raises L(InventoryError) with every mistake there is.
+    """
+    mistakes = [f"mta_sts_defaults: {text}" for text in _unknown_keys(set(defaults), KEYS - {"domain"})]
+    result = []
+    first_index: dict[str, int] = {}
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, t.Mapping):
+            mistakes.append(f"[{index}] {entry!r}: an entry is a dictionary with at least 'domain' and 'mx'")
+            continue
+        reader = _Entry({**defaults, **entry})
+        desired = reader.read()
+        label = f"[{index}] {entry.get('domain', '(no domain)')}"
+        mistakes.extend(f"{label}: {text}" for text in _unknown_keys(set(entry), KEYS) + reader.mistakes)
+        if desired is None:
+            continue
+        if desired.domain in first_index:
+            mistakes.append(
+                f"{label}: domain {desired.domain!r} is listed twice, first at [{first_index[desired.domain]}]"
+            )
+            continue
+        first_index[desired.domain] = index
+        result.append(desired)
+    if mistakes:
+        raise InventoryError(mistakes)
+    return tuple(result)
+
+
+def _unknown_keys(keys: set[str], known: frozenset[str]) -> list[str]:
+    texts = []
+    for key in sorted(map(str, keys - known)):
+        close = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known))}"
+        texts.append(f"unknown key {key!r}; {hint}")
+    return texts
+
+
+class _Entry:
+    """Reads one entry and collects its mistakes."""
+
+    def __init__(self, values: t.Mapping[str, t.Any]) -> None:
+        self.values = values
+        self.mistakes: list[str] = []
+
+    def read(self) -> t.Optional[Desired]:
+        domain = self._domain()
+        state = self._choice("state", STATES, "present")
+        desired = Desired(
+            domain=domain,
+            mx=self._mx(required=state == "present"),
+            mode=self._choice("mode", MODES, "testing"),
+            max_age=self._max_age(),
+            tlsrpt=self._tlsrpt(),
+            state=state,
+            manage_address=self._flag("manage_address", default=True),
+            replace_foreign=self._flag("replace_foreign", default=False),
+        )
+        if not self.mistakes and desired.state == "present":
+            self._renders(desired)
+        return desired if domain else None
+
+    def _domain(self) -> str:
+        value = self.values.get("domain")
+        if not isinstance(value, str) or not value:
+            self.mistakes.append(f"domain {value!r}: required, a domain name as text")
+            return ""
+        try:
+            return to_ascii(value)
+        except DomainNameError as error:
+            self.mistakes.append(f"domain {error}")
+            return ""
+
+    def _mx(self, *, required: bool) -> tuple[str, ...]:
+        value = self.values.get("mx")
+        if value is None or value == []:
+            if required:
+                self.mistakes.append(
+                    "mx: required, the list of the domain's MX hosts; it is never taken from DNS, "
+                    "because what an attacker could put there must not end up in the policy"
+                )
+            return ()
+        if not isinstance(value, (list, tuple)):
+            self.mistakes.append(f"mx {value!r}: must be a list of host names")
+            return ()
+        patterns: list[str] = []
+        for item in value:
+            pattern = self._mx_pattern(item)
+            if pattern in patterns:
+                self.mistakes.append(f"mx {item!r}: listed twice")
+            elif pattern:
+                patterns.append(pattern)
+        return tuple(patterns)
+
+    def _mx_pattern(self, item: t.Any) -> str:
+        if not isinstance(item, str) or not item:
+            self.mistakes.append(f"mx {item!r}: must be a host name as text")
+            return ""
+        if _is_ip_address(item):
+            self.mistakes.append(f"mx {item!r}: an IP address; senders match the name of the MX host")
+            return ""
+        star, host = ("*.", item[2:]) if item.startswith("*.") else ("", item)
+        if "*" in host:
+            self.mistakes.append(f"mx {item!r}: a wildcard is one whole left-most label, as in '*.mail.example.com'")
+            return ""
+        try:
+            ascii_host = to_ascii(host)
+        except DomainNameError as error:
+            self.mistakes.append(f"mx {error}")
+            return ""
+        if not host.isascii():
+            self.mistakes.append(f"mx {item!r}: must be written in A-labels, as {star + ascii_host!r}")
+            return ""
+        return star + ascii_host
+
+    def _choice(self, key: str, choices: t.Sequence[str], default: str) -> str:
+        value = self.values.get(key, default)
+        if value in choices:
+            return str(value)
+        self.mistakes.append(f"{key} {value!r}: must be one of {', '.join(choices)}")
+        return default
+
+    def _max_age(self) -> int:
+        value = self.values.get("max_age", DEFAULT_MAX_AGE)
+        text = value if isinstance(value, str) else str(value)
+        # Variables given on the command line arrive as text.
+        if isinstance(value, (bool, float)) or not text.isascii() or not text.lstrip("-").isdigit():
+            self.mistakes.append(f"max_age {value!r}: must be a whole number of seconds")
+        elif not 0 <= int(text) <= MAX_MAX_AGE:
+            self.mistakes.append(f"max_age {value!r}: must be from 0 to {MAX_MAX_AGE} seconds")
+        else:
+            return int(text)
+        return DEFAULT_MAX_AGE
+
+    def _tlsrpt(self) -> tuple[str, ...]:
+        value = self.values.get("tlsrpt")
+        if value is None or value == []:
+            return ()
+        if not isinstance(value, (list, tuple)) or not all(isinstance(uri, str) for uri in value):
+            self.mistakes.append(f"tlsrpt {value!r}: must be a list of mailto: or https: URIs")
+            return ()
+        try:
+            return parse_tlsrpt_record(render_tlsrpt_record(value)).rua
+        except RecordError as error:
+            self.mistakes.append(f"tlsrpt: {error}")
+            return ()
+
+    def _flag(self, key: str, *, default: bool) -> bool:
+        value = self.values.get(key, default)
+        if not isinstance(value, bool):
+            self.mistakes.append(f"{key} {value!r}: must be true or false")
+            return default
+        return value
+
+    def _renders(self, desired: Desired) -> None:
+        try:
+            render_policy(Policy(desired.mode, desired.mx, desired.max_age))
+        except PolicyError as error:
+            self.mistakes.append(str(error))
+
+
+def _is_ip_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.strip("[]"))
+    except ValueError:
+        return False
+    return True

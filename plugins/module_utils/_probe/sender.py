@@ -1,0 +1,303 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whole domains as a strict sender sees them: what DNS, HTTPS and SMTP say, composed to findings.
+
+L(observe) looks at domains, ours or not. L(prove) asks whether every policy host serves exactly the policies
+of a plan. Both take any number of domains and work on them concurrently. Private to this collection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import typing as t
+from dataclasses import dataclass
+
+from .._finding import ERROR, Finding, worst
+from .._names import mx_matches
+from .._policy import Policy, PolicyError, parse_policy, policy_id, render_policy
+from .._record import RecordError, StsRecord, TlsrptRecord, select_sts_record, select_tlsrpt_record
+from .dns import DnsFailure, Lookup, Server, Strings
+from .https import FetchFailure, fetch_policy, strict_context
+from .smtp import SmtpFailure, probe_starttls
+
+Document = dict[str, t.Any]
+Result = t.TypeVar("Result")
+
+# More MX hosts than this tell nothing more about a domain.
+MX_LIMIT = 32
+STS_PREFIX = "v=STSv1;"
+TLSRPT_PREFIX = "v=TLSRPTv1;"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to look: C(timeout) in seconds bounds each look-up, fetch and dialogue."""
+
+    resolvers: t.Sequence[Server] = ()
+    authorities: t.Sequence[Server] = ()
+    ca_file: t.Optional[str] = None
+    timeout: float = 10.0
+    concurrency: int = 64
+
+
+def observe(domains: t.Mapping[str, t.Optional[Policy]], settings: Settings) -> dict[str, Document]:
+    """What a strict sender sees of each domain.
+
+    A domain may come with the policy that it shall have, whose MX patterns are then the ones that count.
+    """
+    sender = _Sender(settings)
+    return asyncio.run(
+        _concurrently(domains, lambda domain: sender.observe(domain, domains[domain]), settings.concurrency)
+    )
+
+
+def prove(
+    policies: t.Mapping[str, Policy], hosts: t.Mapping[str, t.Sequence[str]], settings: Settings
+) -> dict[str, Document]:
+    """Fetches each domain's policy from every address of every policy host, and once the public way.
+
+    A document has the policy's C(id), how often exactly its bytes were C(fetched), and the C(failures).
+    """
+    sender = _Sender(settings)
+    return asyncio.run(
+        _concurrently(policies, lambda domain: sender.prove(domain, policies[domain], hosts), settings.concurrency)
+    )
+
+
+async def _concurrently(
+    domains: t.Iterable[str], work: t.Callable[[str], t.Awaitable[Result]], concurrency: int
+) -> dict[str, Result]:
+    """The results in the order of the domains, with at most C(concurrency) under way."""
+    queue = list(domains)
+    results: dict[str, Result] = {}
+    pending = iter(queue)
+
+    async def worker() -> None:
+        for domain in pending:
+            results[domain] = await work(domain)
+
+    await asyncio.gather(*(worker() for _worker in range(min(concurrency, len(queue)))))
+    return {domain: results[domain] for domain in queue}
+
+
+class _Sender:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._context: ssl.SSLContext = strict_context(settings.ca_file)
+        self._lookups: t.Optional[Lookup] = None
+        # An MX host that serves many domains is probed once.
+        self._mx_probes: dict[str, asyncio.Task[list[Finding]]] = {}
+
+    @property
+    def _lookup(self) -> Lookup:
+        # Made inside of the event loop that it is used in.
+        if self._lookups is None:
+            settings = self._settings
+            self._lookups = Lookup(settings.resolvers, settings.authorities, settings.timeout)
+        return self._lookups
+
+    async def observe(self, domain: str, wanted: t.Optional[Policy]) -> Document:
+        findings: list[Finding] = []
+        (record, foreign), (tlsrpt, foreign_tlsrpt), (addresses, body) = await asyncio.gather(
+            self._sts_record(domain, findings),
+            self._tlsrpt_record(domain, findings),
+            self._published_policy(domain, findings),
+        )
+        policy = self._parse(domain, body, findings)
+        judged = wanted or policy
+        hosts: t.Optional[tuple[str, ...]] = None
+        if judged is not None and judged.mode != "none":
+            hosts = await self._mx_hosts(domain, judged, findings)
+        return {
+            "verdict": _verdict(record, addresses, policy, findings),
+            "record_id": record.id if record else None,
+            "foreign_records": foreign,
+            "tlsrpt": list(tlsrpt.rua) if tlsrpt else [],
+            "foreign_tlsrpt_records": foreign_tlsrpt,
+            "addresses": None if addresses is None else list(addresses),
+            "policy": {
+                "id": policy_id(body),
+                "mode": policy.mode,
+                "mx": list(policy.mx),
+                "max_age": policy.max_age,
+            }
+            if policy is not None and body is not None
+            else None,
+            "mx": None if hosts is None else list(hosts),
+            "findings": [finding.to_dict() for finding in findings],
+        }
+
+    async def prove(self, domain: str, policy: Policy, hosts: t.Mapping[str, t.Sequence[str]]) -> Document:
+        name = f"mta-sts.{domain}"
+        body = render_policy(policy)
+        targets = [(host, address) for host, addresses in hosts.items() for address in addresses]
+        failures: list[Document] = []
+        try:
+            public = await self._lookup.addresses(name)
+            targets += [("public", address) for address in public]
+            if not public:
+                failures.append(_failure("public", Finding("policy-host-missing", name, "has no address in DNS")))
+        except DnsFailure as error:
+            failures.append(_failure("public", Finding("dns-failure", name, str(error))))
+        outcomes = await asyncio.gather(*(self._prove_one(name, address, body) for _host, address in targets))
+        for (host, _address), finding in zip(targets, outcomes):
+            if finding is not None:
+                failures.append(_failure(host, finding))
+        return {"id": policy_id(body), "fetched": outcomes.count(None), "failures": failures}
+
+    async def _prove_one(self, name: str, address: str, body: bytes) -> t.Optional[Finding]:
+        subject = f"https://{name} at {address}"
+        try:
+            served = await fetch_policy(name, address, self._context, self._settings.timeout)
+        except FetchFailure as error:
+            return Finding(error.code, subject, error.seen)
+        if served != body:
+            seen = f"serves the policy with id {policy_id(served)} instead of {policy_id(body)}"
+            return Finding("policy-differs", subject, seen)
+        return None
+
+    async def _sts_record(
+        self, domain: str, findings: list[Finding]
+    ) -> tuple[t.Optional[StsRecord], t.Optional[list[str]]]:
+        name = f"_mta-sts.{domain}"
+        try:
+            records = await self._lookup.txt(name)
+        except DnsFailure as error:
+            findings.append(Finding("dns-failure", name, str(error)))
+            return None, None
+        foreign = _foreign(records, STS_PREFIX)
+        if not records:
+            findings.append(Finding("record-missing", name, "has no TXT record"))
+            return None, foreign
+        if foreign:
+            findings.append(Finding("record-foreign", name, "; ".join(foreign)))
+        try:
+            return select_sts_record(records), foreign
+        except RecordError as error:
+            findings.append(Finding("record-unusable", name, str(error)))
+            return None, foreign
+
+    async def _tlsrpt_record(
+        self, domain: str, findings: list[Finding]
+    ) -> tuple[t.Optional[TlsrptRecord], t.Optional[list[str]]]:
+        name = f"_smtp._tls.{domain}"
+        try:
+            records = await self._lookup.txt(name)
+        except DnsFailure as error:
+            findings.append(Finding("dns-failure", name, str(error)))
+            return None, None
+        if not records:
+            findings.append(Finding("tlsrpt-missing", name, "has no TXT record"))
+            return None, []
+        try:
+            return select_tlsrpt_record(records), _foreign(records, TLSRPT_PREFIX)
+        except RecordError as error:
+            findings.append(Finding("tlsrpt-unusable", name, str(error)))
+            return None, _foreign(records, TLSRPT_PREFIX)
+
+    async def _published_policy(
+        self, domain: str, findings: list[Finding]
+    ) -> tuple[t.Optional[tuple[str, ...]], t.Optional[bytes]]:
+        """The policy host's addresses (none: DNS did not answer) and the policy, if all serve the same."""
+        name = f"mta-sts.{domain}"
+        try:
+            addresses = await self._lookup.addresses(name)
+        except DnsFailure as error:
+            findings.append(Finding("dns-failure", name, str(error)))
+            return None, None
+        if not addresses:
+            findings.append(Finding("policy-host-missing", name, "has no address in DNS"))
+            return addresses, None
+        bodies = []
+        for address, outcome in zip(
+            addresses, await asyncio.gather(*(self._fetch(name, address) for address in addresses))
+        ):
+            if isinstance(outcome, FetchFailure):
+                findings.append(Finding(outcome.code, f"https://{name} at {address}", outcome.seen))
+            else:
+                bodies.append(outcome)
+        if len(set(bodies)) > 1:
+            seen = f"its {len(addresses)} addresses serve {len(set(bodies))} different policies"
+            findings.append(Finding("policy-differs", f"https://{name}", seen))
+        return addresses, bodies[0] if bodies else None
+
+    async def _fetch(self, name: str, address: str) -> t.Union[bytes, FetchFailure]:
+        try:
+            return await fetch_policy(name, address, self._context, self._settings.timeout)
+        except FetchFailure as error:
+            return error
+
+    def _parse(self, domain: str, body: t.Optional[bytes], findings: list[Finding]) -> t.Optional[Policy]:
+        if body is None:
+            return None
+        try:
+            return parse_policy(body)
+        except PolicyError as error:
+            findings.append(Finding("policy-invalid", f"https://mta-sts.{domain}", str(error)))
+            return None
+
+    async def _mx_hosts(self, domain: str, policy: Policy, findings: list[Finding]) -> t.Optional[tuple[str, ...]]:
+        try:
+            hosts = (await self._lookup.mx(domain))[:MX_LIMIT]
+        except DnsFailure as error:
+            findings.append(Finding("dns-failure", domain, str(error)))
+            return None
+        if not hosts:
+            findings.append(Finding("mx-missing", domain, "has no MX record"))
+        for host in hosts:
+            if not mx_matches(host, policy.mx):
+                findings.append(Finding("mx-unmatched", host, f"matches none of {', '.join(policy.mx)}"))
+        for pattern in policy.mx:
+            if hosts and not any(mx_matches(host, [pattern]) for host in hosts):
+                findings.append(Finding("mx-unused", pattern, f"matches no MX host of {domain}"))
+        for found in await asyncio.gather(*(self._mx_probe(host) for host in hosts)):
+            findings.extend(found)
+        return hosts
+
+    async def _mx_probe(self, host: str) -> list[Finding]:
+        if host not in self._mx_probes:
+            self._mx_probes[host] = asyncio.ensure_future(self._probe_mx(host))
+        return await self._mx_probes[host]
+
+    async def _probe_mx(self, host: str) -> list[Finding]:
+        try:
+            addresses = await self._lookup.addresses(host)
+        except DnsFailure as error:
+            return [Finding("dns-failure", host, str(error))]
+        if not addresses:
+            return [Finding("mx-address-missing", host, "has no address in DNS")]
+        outcomes = await asyncio.gather(*(self._probe_address(host, address) for address in addresses))
+        return [finding for finding in outcomes if finding is not None]
+
+    async def _probe_address(self, host: str, address: str) -> t.Optional[Finding]:
+        try:
+            await probe_starttls(host, address, self._context, self._settings.timeout)
+        except SmtpFailure as error:
+            return Finding(error.code, f"{host}:25 at {address}", error.seen)
+        return None
+
+
+def _foreign(records: t.Sequence[Strings], prefix: str) -> list[str]:
+    return [text for text in map("".join, records) if not text.startswith(prefix)]
+
+
+def _failure(host: str, finding: Finding) -> Document:
+    return {"host": host, "code": finding.code, "subject": finding.subject, "seen": finding.seen}
+
+
+def _verdict(
+    record: t.Optional[StsRecord],
+    addresses: t.Optional[tuple[str, ...]],
+    policy: t.Optional[Policy],
+    findings: t.Sequence[Finding],
+) -> str:
+    """What the domain is to a sender that meets it for the first time: a mode, broken, or absent."""
+    if not addresses and any(finding.code == "record-missing" for finding in findings):
+        return "absent"
+    if record is None or policy is None:
+        return "broken"
+    # An MX host that fails is refused by senders only when the policy says 'enforce'.
+    relevant = [f for f in findings if policy.mode == "enforce" or not f.code.startswith("mx-")]
+    return "broken" if worst(relevant) == ERROR else policy.mode

@@ -1,0 +1,192 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mta_sts_certificates
+short_description: Bring certificates for all names of a policy host to where nginx reads them
+version_added: 0.1.0
+author: The postmaster.mta_sts authors (@postmaster-collections)
+description:
+  - Sees to it that every name has a PEM file with its certificate's chain and key, from given files or from an ACME
+    server by certbot and http-01.
+  - Each name has a certificate of its own. A name that is not ready stops no other, and costs no reload of the web
+    server, as nginx reads the file at the handshake.
+  - With ACME, certbot's own timer renews the certificates, and a deploy hook installs them.
+  - Needs nothing but Python's standard library on the policy host, and certbot where O(source=acme).
+requirements:
+  - Python >= 3.9
+  - certbot, for O(source=acme)
+extends_documentation_fragment:
+  - postmaster.mta_sts._attributes
+  - postmaster.mta_sts._attributes.actiongroup_mta_sts
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Does not ask the ACME server anything in check mode.
+  diff_mode:
+    support: none
+    details:
+      - Certificates come with their keys, which no diff may show.
+  idempotent:
+    support: full
+options:
+  names:
+    description:
+      - The names that need a certificate, as in V(mta-sts.example.com).
+      - Exactly one of O(names) and O(document) is required.
+    type: list
+    elements: str
+  document:
+    description: Path of a plan document on the controller, which says which names may have a certificate now.
+    type: path
+  source:
+    description:
+      - V(acme) gets certificates from an ACME server by certbot.
+      - V(files) installs files that are on the policy host already.
+    type: str
+    choices: [acme, files]
+    default: acme
+  directory:
+    description: Where the PEM files for nginx lie. The directory must exist.
+    type: path
+    default: /var/lib/mta-sts/tls
+  group:
+    description: The group of nginx's workers, which may read the PEM files. The files' mode is 0640.
+    type: str
+    default: www-data
+  acme_directory:
+    description: The ACME server's directory URL. For O(source=acme).
+    type: str
+    default: https://acme-v02.api.letsencrypt.org/directory
+  acme_email:
+    description: Where the ACME server may send notices. For O(source=acme).
+    type: str
+    default: ''
+  webroot:
+    description: The directory whose C(.well-known/acme-challenge) nginx serves on port 80. For O(source=acme).
+    type: path
+    default: /var/lib/mta-sts/acme
+  hook:
+    description: The program that installs the certificate of a certbot lineage. For O(source=acme).
+    type: path
+    default: /etc/letsencrypt/renewal-hooks/deploy/mta-sts
+  certificate_path:
+    description:
+      - Path of a name's certificate with its chain, in which C({name}) stands for the name. Required for O(source=files).
+    type: path
+  key_path:
+    description: Path of a name's key, in which C({name}) stands for the name. Required for O(source=files).
+    type: path
+  results:
+    description: Path on the controller where RV(certificates) is written as a document instead of being returned.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Certificates from an ACME server
+  postmaster.mta_sts.mta_sts_certificates:
+    names: [mta-sts.example.com, mta-sts.example.org]
+    acme_email: hostmaster@example.net
+
+- name: Certificates from files that are on the host
+  postmaster.mta_sts.mta_sts_certificates:
+    names: [mta-sts.example.com]
+    source: files
+    certificate_path: /etc/ssl/mta-sts/{name}.crt
+    key_path: /etc/ssl/mta-sts/{name}.key
+"""
+
+RETURN = r"""
+counts:
+  description: How many names' files were written, were right already, and could not be had.
+  type: dict
+  returned: success
+  sample: {changed: 1, unchanged: 1, failed: 0}
+certificates:
+  description: For each name whether its file changed, and what is wrong, if anything.
+  type: dict
+  returned: success, without O(results)
+  sample:
+    mta-sts.example.com: {changed: true, error: ''}
+"""
+
+import dataclasses
+import grp
+import typing as t
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._certificates import (
+    Acme,
+    Outcome,
+    Store,
+    from_acme,
+    from_files,
+)
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_document
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import DomainNameError, to_ascii
+
+
+def wanted_names(params: t.Mapping[str, t.Any]) -> list[str]:
+    """The names that may have a certificate now."""
+    if params["document"]:
+        plan = read_document(params["document"])
+        return [entry["policy_host"] for entry in plan["domains"] if entry["certificate"]]
+    return [to_ascii(name) for name in params["names"]]
+
+
+def bring(names: list[str], params: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, Outcome]:
+    """The outcome for every name. Raises KeyError for an unknown group."""
+    directory = Path(params["directory"])
+    # Before the first run the web server, and with it its group, may not be there yet.
+    group = None if check_mode else grp.getgrnam(params["group"]).gr_gid
+    store = Store(directory, group)
+    if params["source"] == "files":
+        return from_files(names, params["certificate_path"], params["key_path"], store, check_mode=check_mode)
+    acme = Acme(params["acme_directory"], params["acme_email"], Path(params["webroot"]), Path(params["hook"]))
+    return from_acme(names, acme, store, check_mode=check_mode)
+
+
+def main() -> t.NoReturn:
+    module = AnsibleModule(
+        argument_spec={
+            "names": {"type": "list", "elements": "str"},
+            "document": {"type": "path"},
+            "source": {"type": "str", "choices": ["acme", "files"], "default": "acme"},
+            "directory": {"type": "path", "default": "/var/lib/mta-sts/tls"},
+            "group": {"type": "str", "default": "www-data"},
+            "acme_directory": {"type": "str", "default": "https://acme-v02.api.letsencrypt.org/directory"},
+            "acme_email": {"type": "str", "default": ""},
+            "webroot": {"type": "path", "default": "/var/lib/mta-sts/acme"},
+            "hook": {"type": "path", "default": "/etc/letsencrypt/renewal-hooks/deploy/mta-sts"},
+            "certificate_path": {"type": "path"},
+            "key_path": {"type": "path", "no_log": False},
+            "results": {"type": "path"},
+        },
+        required_one_of=[("names", "document")],
+        mutually_exclusive=[("names", "document")],
+        required_if=[("source", "files", ("certificate_path", "key_path"))],
+        supports_check_mode=True,
+    )
+    try:
+        outcomes = bring(wanted_names(module.params), module.params, check_mode=module.check_mode)
+    except KeyError:
+        module.fail_json(msg=f"There is no group {module.params['group']!r} on this host; nginx's workers need one")
+    except (DocumentError, DomainNameError, OSError) as error:
+        module.fail_json(msg=f"Cannot bring the certificates: {error}")
+    changed = sum(outcome.changed for outcome in outcomes.values())
+    failed = sum(bool(outcome.error) for outcome in outcomes.values())
+    module.exit_json(
+        changed=bool(changed),
+        counts={"changed": changed, "unchanged": len(outcomes) - changed - failed, "failed": failed},
+        certificates={name: dataclasses.asdict(outcome) for name, outcome in outcomes.items()},
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mta_sts_verify
+short_description: Check many mail domains as a strict MTA-STS sender would
+version_added: 0.1.0
+author: The postmaster.mta_sts authors (@postmaster-collections)
+description:
+  - Looks at any number of mail domains concurrently, ours or not. The record at C(_mta-sts) (RFC 8461 3.1), the policy from
+    every address of the policy host (3.3), its grammar (3.2), the MX hosts against its patterns (4.1), STARTTLS and the
+    certificate on every address of every MX host (4.2), and the TLSRPT record (RFC 8460 3).
+  - An MX host that serves many domains is probed once.
+  - With O(prove=true) it looks whether every policy host serves exactly the policies of a plan instead.
+  - Reads only. What comes from the network is bounded in size and time, and made printable.
+  - Runs where it can reach port 443 of the policy hosts and port 25 of the MX hosts, usually on the controller.
+requirements:
+  - Python >= 3.11
+  - dnspython >= 2.6
+extends_documentation_fragment:
+  - postmaster.mta_sts._attributes
+  - postmaster.mta_sts._attributes.actiongroup_mta_sts
+  - postmaster.mta_sts._attributes.info_module
+options:
+  domains:
+    description:
+      - The mail domains. U-labels are accepted.
+      - Exactly one of O(domains) and O(document) is required.
+    type: list
+    elements: str
+  document:
+    description: Path of a plan document on the controller, whose domains are looked at.
+    type: path
+  prove:
+    description:
+      - Fetch each policy of the plan from every address of every policy host and once the public way, and compare its bytes.
+      - Needs O(document).
+    type: bool
+    default: false
+  policy_hosts:
+    description:
+      - For O(prove=true), the policy hosts and for each the list of the IP addresses at which it can be reached from here.
+      - Defaults to the policy hosts of the plan. Needed only where those are reached at other addresses from here.
+    type: dict
+    default: {}
+  resolvers:
+    description:
+      - Addresses of the DNS resolvers to ask, each with an optional port, as in V(192.0.2.53) or V([2001:db8::53]:5353).
+      - Defaults to those of the system.
+    type: list
+    elements: str
+    default: []
+  authorities:
+    description:
+      - Names or addresses of name servers that are asked first, without recursion. What they have no authority for is asked of the resolvers.
+      - A resolver may still hold what was there before a change; the server that was changed does not.
+    type: list
+    elements: str
+    default: []
+  ca_file:
+    description: PEM file with the certificates to trust, in place of the system's, on the host where the module runs.
+    type: path
+  timeout:
+    description: Seconds that each look-up, fetch and SMTP dialogue may take.
+    type: float
+    default: 10
+  concurrency:
+    description: How many domains are looked at at a time.
+    type: int
+    default: 64
+  results:
+    description: Path on the controller where RV(domains) is written as a document instead of being returned.
+    type: path
+seealso:
+  - module: postmaster.mta_sts.mta_sts_plan
+  - module: postmaster.mta_sts.mta_sts_report
+"""
+
+EXAMPLES = r"""
+- name: Look at two domains
+  postmaster.mta_sts.mta_sts_verify:
+    domains: [example.com, example.org]
+  delegate_to: localhost
+  register: seen
+
+- name: Prove a plan
+  postmaster.mta_sts.mta_sts_verify:
+    document: ./mta-sts-run/plan.json
+    prove: true
+    results: ./mta-sts-run/proof.json
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+counts:
+  description:
+    - How many domains there are of each verdict, which is V(enforce), V(testing), V(none), V(absent) or V(broken).
+    - With O(prove=true), how many are V(proved) and V(unproved).
+  type: dict
+  returned: success
+  sample: {enforce: 1, broken: 1}
+domains:
+  description:
+    - For each domain what was seen and the list of findings, each with code, severity, subject, what was seen, what to do
+      and the section of the RFC.
+    - With O(prove=true), the id of each policy, how often exactly its bytes were fetched, and the failures.
+  type: dict
+  returned: success, without O(results)
+"""
+
+import typing as t
+from collections import Counter
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_document
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import DomainNameError, to_ascii
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.dns import (
+    parse_server,
+    resolve_server,
+)
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.sender import Settings, observe, prove
+
+try:
+    import dns.version
+
+    HAS_DNSPYTHON = True
+except ImportError:
+    HAS_DNSPYTHON = False
+
+
+def planned_policy(entry: t.Mapping[str, t.Any]) -> Policy:
+    """The policy of a plan's entry."""
+    return Policy(entry["mode"], tuple(entry["mx"]), entry["max_age"])
+
+
+def look(params: t.Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
+    """What was asked for, by domain."""
+    settings = Settings(
+        resolvers=[parse_server(server) for server in params["resolvers"]],
+        authorities=[resolve_server(server) for server in params["authorities"]],
+        ca_file=params["ca_file"],
+        timeout=params["timeout"],
+        concurrency=params["concurrency"],
+    )
+    if params["domains"] is not None:
+        return observe({to_ascii(domain): None for domain in params["domains"]}, settings)
+    plan = read_document(params["document"])
+    if params["prove"]:
+        policies = {e["domain"]: planned_policy(e) for e in plan["domains"] if e["serve"] and e["certificate"]}
+        return prove(policies, params["policy_hosts"] or plan["policy_hosts"], settings)
+    return observe({e["domain"]: planned_policy(e) if e["serve"] else None for e in plan["domains"]}, settings)
+
+
+def count(domains: t.Mapping[str, t.Mapping[str, t.Any]], *, proof: bool) -> dict[str, int]:
+    """How many domains there are of each verdict."""
+    if proof:
+        return dict(Counter("unproved" if found["failures"] else "proved" for found in domains.values()))
+    return dict(Counter(str(found["verdict"]) for found in domains.values()))
+
+
+def main() -> t.NoReturn:
+    module = AnsibleModule(
+        argument_spec={
+            "domains": {"type": "list", "elements": "str"},
+            "document": {"type": "path"},
+            "prove": {"type": "bool", "default": False},
+            "policy_hosts": {"type": "dict", "default": {}},
+            "resolvers": {"type": "list", "elements": "str", "default": []},
+            "authorities": {"type": "list", "elements": "str", "default": []},
+            "ca_file": {"type": "path"},
+            "timeout": {"type": "float", "default": 10},
+            "concurrency": {"type": "int", "default": 64},
+            "results": {"type": "path"},
+        },
+        required_one_of=[("domains", "document")],
+        mutually_exclusive=[("domains", "document")],
+        required_if=[("prove", True, ("document",))],
+        supports_check_mode=True,
+    )
+    if not HAS_DNSPYTHON:
+        module.fail_json(msg=missing_required_lib("dnspython"))
+    try:
+        domains = look(module.params)
+    except (DocumentError, DomainNameError, OSError, ValueError) as error:
+        module.fail_json(msg=f"Cannot look at the domains: {error}")
+    module.exit_json(changed=False, counts=count(domains, proof=module.params["prove"]), domains=domains)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the action plugins share whose modules work on documents.
+
+A module option names a document by its path on the controller; the module itself runs wherever the task does.
+The document travels there as a file, and what the module found travels back as one. Ansible's variables carry
+only summaries: they are too slow, and too loud under C(-v), for thousands of domains. Private to this collection.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import (
+    DocumentError,
+    read_document,
+    write_document,
+)
+
+
+class DocumentActionBase(ActionBase):
+    """Runs the module of the same name with O(document) sent to its host and O(results) brought back."""
+
+    _supports_async = False
+    # The keys of the module's result that make up its results document.
+    result_keys: t.ClassVar[tuple[str, ...]] = ()
+
+    def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        arguments = dict(self._task.args)
+        results_path = arguments.pop("results", None)
+        try:
+            if arguments.get("document"):
+                arguments["document"] = self._send(arguments["document"])
+            result.update(self._execute_module(module_args=arguments, task_vars=variables))
+            if results_path and not result.get("failed"):
+                found = {key: result.pop(key) for key in self.result_keys}
+                write_document(results_path, {"host": variables.get("inventory_hostname", "localhost"), **found})
+        except DocumentError as error:
+            raise AnsibleActionFail(str(error)) from error
+        finally:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+        return result
+
+    def _send(self, path: str) -> str:
+        # Read here first: a document that cannot be used is an error on the controller, with its path there.
+        read_document(path)
+        if not self._connection._shell.tmpdir:
+            self._make_tmp_path()
+        remote: str = self._connection._shell.join_path(self._connection._shell.tmpdir, "document.json")
+        self._transfer_file(path, remote)
+        self._fixup_perms2((self._connection._shell.tmpdir, remote))
+        return remote
