@@ -11,7 +11,7 @@ author:
 short_description: MTA-STS policy as text
 version_added: 0.1.0
 description:
-  - Writes an MTA-STS policy (RFC 8461 section 3.2) in the one form that every known sender and checker reads.
+  - Writes an MTA-STS policy (RFC 8461 section 3.2) in the one form that every known sender reads.
   - Lines end with CRLF. Serve the text as it is, byte for byte, since the id in DNS is derived from them.
 positional: _input
 options:

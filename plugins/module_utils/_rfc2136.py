@@ -61,7 +61,7 @@ KEY_ALGORITHMS = {
 }
 
 CONNECTIONS = 4
-PIPELINED = 16  # queries under way on one connection; BIND stops reading beyond 23
+PIPELINED = 16  # queries under way on one connection
 ZONES_AT_ONCE = 32
 BATCH_SETS = 100
 BATCH_BYTES = 48 * 1024  # leaves room for the TSIG record in a message of 64 KiB
@@ -298,9 +298,7 @@ def _shown(rdataset: dns.rdataset.Rdataset | None) -> str:
 
 def diff_text(record_sets: t.Iterable[RecordSet], limit: int = DIFF_SETS) -> dict[str, str]:
     """Return the changed sets as zone file lines, before and after, in the order of a zone."""
-    changed = sorted(
-        (one for one in record_sets if one.status == "changed"), key=lambda one: (one.name, one.rdtype)
-    )
+    changed = sorted((one for one in record_sets if one.status == "changed"), key=lambda one: (one.name, one.rdtype))
     before = [line for one in changed[:limit] for line in _zone_lines(one, one.before)]
     after = [line for one in changed[:limit] for line in _zone_lines(one, one.wanted)]
     if len(changed) > limit:
@@ -342,9 +340,7 @@ class _Connection:
         self.closed = False
         self._reading = asyncio.ensure_future(self._read(reader))
 
-    async def exchange(
-        self, build: t.Callable[[int], tuple[bytes, t.Any]], timeout: float
-    ) -> tuple[bytes, t.Any]:
+    async def exchange(self, build: t.Callable[[int], tuple[bytes, t.Any]], timeout: float) -> tuple[bytes, t.Any]:
         async with self._room:
             if self.closed:
                 raise ConnectionResetError("the server closed the connection")
@@ -489,9 +485,7 @@ class Server:
 _Any = t.TypeVar("_Any")
 
 
-async def _for_each(
-    things: t.Collection[_Any], at_once: int, work: t.Callable[[_Any], t.Awaitable[None]]
-) -> None:
+async def _for_each(things: t.Collection[_Any], at_once: int, work: t.Callable[[_Any], t.Awaitable[None]]) -> None:
     """Do the work for each thing, a bounded number at once; the first error ends all."""
     left = iter(things)
 
@@ -540,9 +534,7 @@ async def read(server: Server, name: dns.name.Name, rdtype: dns.rdatatype.RdataT
         delegation = _rdatasets(answer.authority, name).get(dns.rdatatype.NS)
         if rdtype == dns.rdatatype.NS and delegation is not None:
             return Reading(delegation, name_exists=True)
-        below = next(
-            (str(rrset.name) for rrset in answer.authority if rrset.rdtype == dns.rdatatype.NS), None
-        )
+        below = next((str(rrset.name) for rrset in answer.authority if rrset.rdtype == dns.rdatatype.NS), None)
         hint = f": it refers to the servers of {below}" if below else ""
         raise SetError(f"{server} is not authoritative for {name}{hint}")
     for rrset in answer.answer:
@@ -653,9 +645,7 @@ class Reconciler:
                 if one.wanted is None:
                     one.status = "ok"
             elif one.rdtype == dns.rdatatype.NS and one.name == await self._zone_of(one):
-                raise SetError(
-                    "the NS records of a zone itself cannot be replaced by an update (RFC 2136 3.4.2.3)"
-                )
+                raise SetError("the NS records of a zone itself cannot be replaced by an update (RFC 2136 3.4.2.3)")
         elif one.alias is not None and "CNAME" not in self._removed[one.name]:
             reading = Reading() if neighbour is None else await read(self.server, neighbour, one.rdtype)
             if reading.alias != one.alias:
@@ -722,8 +712,7 @@ class Reconciler:
         now = (await read(self.server, one.name, one.rdtype)).rdataset
         if not _same(now, one.wanted) and not (one.wanted is None and await self._from_wildcard(one, now)):
             raise SetError(
-                f"{self.server} accepted the update but still answers {_shown(now)} "
-                f"instead of {_shown(one.wanted)}"
+                f"{self.server} accepted the update but still answers {_shown(now)} instead of {_shown(one.wanted)}"
             )
 
     async def _from_wildcard(self, one: RecordSet, now: dns.rdataset.Rdataset | None) -> bool:
@@ -742,9 +731,7 @@ class Reconciler:
     def _refusal(self, zone: dns.name.Name, rcode: str) -> str:
         told = f"{self.server} refused the update of zone {zone} {self.server.key_words} ({rcode})"
         if rcode == "REFUSED":
-            return (
-                f"{told}: let it accept updates of this set with this key (BIND: allow-update, update-policy)"
-            )
+            return f"{told}: let it accept updates of this set with this key (BIND: allow-update, update-policy)"
         if rcode == "NOTAUTH":
             return f"{told}: it is not the primary server of this zone; correct server or zone"
         if rcode == "NOTIMP":
@@ -879,9 +866,7 @@ def run(params: dict[str, t.Any], *, check_mode: bool) -> dict[str, t.Any]:
             write_json(params["results"], {"counts": result["counts"], "results": results})
         except OSError as exc:
             # What was changed is told all the same.
-            trouble = "; ".join(
-                filter(None, [trouble, f"results {params['results']!r} cannot be written: {exc}"])
-            )
+            trouble = "; ".join(filter(None, [trouble, f"results {params['results']!r} cannot be written: {exc}"]))
     result["failed"] = bool(trouble or (failed and not params["continue_on_error"]))
     if trouble:
         result["msg"] = trouble

@@ -238,7 +238,9 @@ results:
       type: dict
       sample: null
     after:
-      description: TTL and values now (in check mode, after a run), or V(null) if there is no such set.
+      description:
+        - TTL and values now (in check mode, after a run), or V(null) if there is no such set.
+        - For a failed set the same as RV(results[].before).
       type: dict
       sample: {ttl: 300, values: ["v=STSv1; id=5d41402abc4b2a76b9719d911017c592"]}
     error:

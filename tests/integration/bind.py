@@ -54,27 +54,27 @@ class Named:
         """Zones are given with their records, without SOA and NS. Closed zones allow no updates."""
         if not NAMED.exists():
             raise FileNotFoundError(f"{NAMED} is missing: install the Debian package bind9")
-        self.directory = directory
+        self.directory, self._zones = directory, list(zones)
         self.port = free_port()
         self.secrets = {name: base64.b64encode(secrets.token_bytes(32)).decode() for name in ("allowed", "powerless")}
         self._key = dns.tsig.Key("allowed", self.secrets["allowed"], "hmac-sha256")
         for zone, records in zones.items():
             (directory / f"{zone}.zone").write_text(ZONE + records)
-        (directory / "named.conf").write_text(self._configuration(zones, closed_zones))
+        (directory / "named.conf").write_text(self._configuration(closed_zones))
         # AppArmor confines the program under its own path to the system's directories.
         program = shutil.copy(NAMED, directory / "named")
         with (directory / "named.log").open("wb") as log:
             self._process = subprocess.Popen([program, "-g", "-c", directory / "named.conf"], stderr=log)
         self._wait()
 
-    def _configuration(self, zones: t.Iterable[str], closed_zones: t.Collection[str]) -> str:
+    def _configuration(self, closed_zones: t.Collection[str]) -> str:
         keys = [
             f'key "{name}" {{ algorithm hmac-sha256; secret "{secret}"; }};' for name, secret in self.secrets.items()
         ]
         parts = [
             f'zone "{zone}" {{ type primary; file "{zone}.zone"; '
             f"allow-update {{ {'none' if zone in closed_zones else 'key allowed'}; }}; }};"
-            for zone in zones
+            for zone in self._zones
         ]
         options = f"""
 options {{
@@ -90,10 +90,13 @@ controls {{ }};
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             with contextlib.suppress(OSError, dns.exception.DNSException):
-                self.exchange(dns.message.make_query("version.bind", "TXT", "CH"), timeout=0.2)
-                return
+                if all(self._serves(zone) for zone in self._zones):
+                    return
         self.stop()
         raise RuntimeError(f"named did not start:\n{(self.directory / 'named.log').read_text()}")
+
+    def _serves(self, zone: str) -> bool:
+        return bool(self.exchange(dns.message.make_query(zone, "SOA", flags=0), timeout=0.5).answer)
 
     def exchange(self, message: dns.message.Message, timeout: float = 5) -> dns.message.Message:
         return dns.query.tcp(message, self.host, port=self.port, timeout=timeout)
@@ -124,12 +127,19 @@ controls {{ }};
 class Interceptor:
     """Passes DNS over TCP on to a server, and does something at the first update that comes by.
 
-    `before` runs before that update is passed on. With `lose_answer` its answer is not passed back, and the
-    connection ends instead.
+    `before` runs before that update is passed on, `after` before its answer is passed back. With `lose_answer`
+    the connection ends instead.
     """
 
-    def __init__(self, named: Named, before: t.Callable[[], None], *, lose_answer: bool = False) -> None:
-        self._named, self._before, self._lose_answer = named, before, lose_answer
+    def __init__(
+        self,
+        named: Named,
+        *,
+        before: t.Callable[[], None] | None = None,
+        after: t.Callable[[], None] | None = None,
+        lose_answer: bool = False,
+    ) -> None:
+        self._named, self._before, self._after, self._lose_answer = named, before, after, lose_answer
         self.updates = 0
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -151,10 +161,12 @@ class Interceptor:
                     is_update = (message[4] >> 3) & 0xF == dns.opcode.UPDATE
                     self.updates += is_update
                     first = is_update and self.updates == 1
-                    if first:
+                    if first and self._before:
                         self._before()
                 upstream.sendall(message)
                 answer = _read_message(answers)
+                if first and self._after:
+                    self._after()
                 if first and self._lose_answer:
                     return
                 client.sendall(answer)

@@ -240,9 +240,11 @@ def test_set_that_equals_a_wildcard(named: Named, call: Call, domain: str) -> No
 # Somebody else at the same time
 
 
-def test_foreign_change_between_read_and_update(named: Named, call: Call, domain: str) -> None:
+@pytest.mark.parametrize("there", [[], ['"old"']])
+def test_foreign_change_between_read_and_update(named: Named, call: Call, domain: str, there: list[str]) -> None:
     names = [f"n{number}.{domain}" for number in range(5)]
-    interceptor = Interceptor(named, lambda: named.put("example.com", names[2], 300, "TXT", '"foreign"'))
+    named.put("example.com", names[2], 300, "TXT", *there)
+    interceptor = Interceptor(named, before=lambda: named.put("example.com", names[2], 300, "TXT", '"foreign"'))
     result = call([record_set(name, "TXT", "mine") for name in names], port=interceptor.port)
     interceptor.close()
     assert statuses(result) == ["changed", "changed", "failed", "changed", "changed"]
@@ -254,15 +256,26 @@ def test_foreign_change_between_read_and_update(named: Named, call: Call, domain
 
 def test_foreign_alias_between_read_and_update(named: Named, call: Call, domain: str) -> None:
     """BIND answers NOERROR to an addition beside a CNAME, and ignores it."""
-    interceptor = Interceptor(named, lambda: named.put("example.com", domain, 300, "CNAME", "a.example.net."))
+    interceptor = Interceptor(named, before=lambda: named.put("example.com", domain, 300, "CNAME", "a.example.net."))
     result = call([record_set(domain, "TXT", "mine")], port=interceptor.port)
     interceptor.close()
     assert "changed meanwhile" in result["results"][0]["error"]
     assert "a CNAME to a.example.net." in result["results"][0]["error"]
 
 
+def test_foreign_change_after_the_update(named: Named, call: Call, domain: str) -> None:
+    interceptor = Interceptor(named, after=lambda: named.put("example.com", domain, 60, "TXT", '"foreign"'))
+    result = call([record_set(domain, "TXT", "mine")], port=interceptor.port)
+    interceptor.close()
+    assert result["changed"]
+    assert statuses(result) == ["failed"]
+    assert result["results"][0]["error"].endswith(
+        'accepted the update but still answers "foreign" (TTL 60) instead of "mine" (TTL 300)'
+    )
+
+
 def test_lost_answer_to_an_update(named: Named, call: Call, domain: str) -> None:
-    interceptor = Interceptor(named, lambda: None, lose_answer=True)
+    interceptor = Interceptor(named, lose_answer=True)
     result = call([record_set(domain, "TXT", "mine")], port=interceptor.port)
     interceptor.close()
     assert interceptor.updates == 2

@@ -23,6 +23,7 @@ import re
 import secrets
 import shlex
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
@@ -39,6 +40,7 @@ CHECKOUT = HERE.parents[1]
 CHECKOUT_ID = hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]
 STATE = CHECKOUT / ".lab"
 CONTAINERS_CONF = STATE / "containers.conf"
+LOCK = 9  # the file descriptor of .lab/.lock
 
 DOMAIN = "lab.test"
 DEFAULT_SUITE = "bookworm"
@@ -79,24 +81,40 @@ def say(text: str) -> None:
     print(f"lab: {text}", flush=True)
 
 
-def run(*command: str | Path, data: bytes | None = None) -> str:
-    done = subprocess.run(command, input=data, capture_output=True, check=False)
+def run(*command: str | Path, data: bytes = b"") -> str:
+    # A podman that is killed leaves half a network behind, so it is let finish, whatever becomes of us: it has a
+    # session of its own, where the shell keeps the lock for it. (It leaves processes behind, which must not.)
+    holding = ("sh", "-c", f'"$@" {LOCK}>&-; exit', "sh", *command)
+    alone: dict[str, t.Any] = {"pass_fds": [LOCK], "start_new_session": True}
+    done = subprocess.run(holding, input=data, capture_output=True, check=False, **alone)
     if done.returncode:
         error = done.stderr.decode(errors="replace").strip()
         raise LabError(f"{shlex.join(map(str, command))} failed:\n{error}")
     return done.stdout.decode(errors="replace").strip()
 
 
+def lock() -> None:
+    """One of these at a time."""
+    STATE.mkdir(exist_ok=True)
+    with (STATE / ".lock").open("w") as file:
+        os.dup2(file.fileno(), LOCK)
+    try:
+        fcntl.flock(LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("waiting for another run to end")
+        fcntl.flock(LOCK, fcntl.LOCK_EX)
+
+
 # --- the machine ----------------------------------------------------------------------------------------
 
 
-def as_root(*command: str, data: bytes | None = None) -> str:
+def as_root(*command: str, data: bytes = b"") -> str:
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
     settings = [f"CONTAINERS_CONF={CONTAINERS_CONF}"] if CONTAINERS_CONF.exists() else []
     return run(*sudo, "env", *settings, *command, data=data)
 
 
-def podman(*args: str, data: bytes | None = None) -> str:
+def podman(*args: str, data: bytes = b"") -> str:
     return as_root("podman", *args, data=data)
 
 
@@ -130,7 +148,9 @@ def build_image(suite: str) -> None:
     if podman("images", "--quiet", image_of(suite)):
         return
     say(f"building the image of Debian {suite} (a minute or two, once)")
-    with tempfile.TemporaryDirectory(dir=STATE) as directory:
+    for left_over in STATE.glob(".build-*"):  # by a run that was killed
+        shutil.rmtree(left_over, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=STATE) as directory:
         tarball = f"{directory}/{suite}.tar"
         as_root(str(HERE / "image.sh"), suite, tarball)
         changes = ('--change=CMD ["/sbin/init"]', f"--change=LABEL {LABEL_IMAGE}={suite}")
@@ -148,16 +168,16 @@ def check_podman(image: str) -> None:
         podman(*trial)
 
 
-def free_networks(first: int) -> t.Iterator[str]:
-    """Networks that neither the machine nor podman uses, beginning with 10.203.<first>.0/24."""
+def free_subnets(first: int) -> t.Iterator[str]:
+    """Subnets that neither the machine nor podman uses, beginning with 10.203.<first>.0/24."""
     used = podman("network", "inspect", *podman("network", "ls", "--quiet").split())
     used += run("ip", "-4", "address") + run("ip", "-4", "route", "show", "table", "all")
     found = re.findall(r"\d+\.\d+\.\d+\.\d+(?:/\d+)?", used)
     taken = {ipaddress.IPv4Network(text, strict=False) for text in found}
     for number in range(256):
-        network = ipaddress.IPv4Network(f"10.203.{(first + number) % 256}.0/24")
-        if not any(network.overlaps(other) for other in taken):
-            yield str(network)
+        subnet = ipaddress.IPv4Network(f"10.203.{(first + number) % 256}.0/24")
+        if not any(subnet.overlaps(other) for other in taken):
+            yield str(subnet)
 
 
 def resolvers() -> list[str]:
@@ -186,11 +206,12 @@ class Plan(t.NamedTuple):
     """What a lab is made from."""
 
     definition: str
-    network: str
     suites: dict[str, str]
+    network: str
+    subnet: str
 
     def address(self, host: str) -> ipaddress.IPv4Address:
-        return ipaddress.IPv4Network(self.network)[HOSTS[host][0]]
+        return ipaddress.IPv4Network(self.subnet)[HOSTS[host][0]]
 
 
 def definition_of(suites: dict[str, str]) -> str:
@@ -230,8 +251,8 @@ class Lab:
         check_podman(image_of(suites["ns1"]))
         self.down()
         started = time.monotonic()
-        plan = Plan(definition, self.make_network(), suites)
-        say(f"starting {len(HOSTS)} hosts in {plan.network}")
+        plan = Plan(definition, suites, *self.make_network())
+        say(f"starting {len(HOSTS)} hosts in {plan.subnet}")
         self.make_state(plan)
         self.make_hosts(plan, list(HOSTS))
         self.record.write_text(json.dumps(plan._asdict(), indent=2))
@@ -240,6 +261,8 @@ class Lab:
     def down(self) -> None:
         if remove(f"{LABEL_LAB}={self.prefix}"):
             say(f"{self.name} was taken down")
+        # What a killed `podman create` leaves behind has no label yet, but its name.
+        podman("rm", "--force", "--ignore", *map(self.container, HOSTS))
         shutil.rmtree(self.state, ignore_errors=True)
 
     def is_whole(self, definition: str) -> bool:
@@ -263,15 +286,17 @@ class Lab:
             return str(urllib.request.urlopen(url, timeout=5, context=unverified).read(), "ascii")
         return ""
 
-    def make_network(self) -> str:
+    def make_network(self) -> tuple[str, str]:
+        # Never the same name twice: podman may remember addresses of a network that is gone.
+        name = f"{self.prefix}-{secrets.token_hex(3)}"
         error = LabError("no network for the lab: all of 10.203.0.0/16 is in use")
-        for network in free_networks(first=int(CHECKOUT_ID, 16) % 256):
+        for subnet in free_subnets(first=int(CHECKOUT_ID, 16) % 256):
             try:
-                podman("network", "create", "--disable-dns", *self.labels, f"--subnet={network}", self.prefix)
+                podman("network", "create", "--disable-dns", *self.labels, f"--subnet={subnet}", name)
             except LabError as refused:  # somebody else may just have taken it
                 error = refused
             else:
-                return network
+                return name, subnet
         raise error
 
     def make_state(self, plan: Plan) -> None:
@@ -309,7 +334,7 @@ class Lab:
             "lab_state_dir": str(self.state),
             "lab_command": str(HERE / "lab.py"),
             "lab_domain": DOMAIN,
-            "lab_network": plan.network,
+            "lab_network": plan.subnet,
             "lab_forwarders": resolvers(),
             "lab_ns_address": str(plan.address("ns1")),
             "lab_acme_directory": f"https://ca.{DOMAIN}:14000/dir",
@@ -329,7 +354,7 @@ class Lab:
         # A host that is made anew keeps its hardware address too: its neighbours remember it.
         podman(
             "create", f"--name={container}", f"--hostname={host}.{DOMAIN}", "--systemd=always", *self.labels,
-            f"--network={self.prefix}", f"--ip={address}", f"--mac-address=02:00:{address.packed.hex(':')}",
+            f"--network={plan.network}", f"--ip={address}", f"--mac-address=02:00:{address.packed.hex(':')}",
             f"--dns={plan.address('ns1')}", "--no-hosts", image_of(plan.suites[host]),
         )  # fmt: skip
         podman("cp", "-", f"{container}:/", data=self.identity(plan, host))
@@ -467,20 +492,16 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     args = arguments()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # to be interrupted is to be killed: the next run heals
     try:
         if args.function is ssh:
             ssh(args)
-        STATE.mkdir(exist_ok=True)
-        with (STATE / "lock").open("w") as lock:  # one of these at a time
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            check_machine()
-            args.function(args)
+        lock()
+        check_machine()
+        args.function(args)
     except (LabError, OSError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("lab: interrupted; run it again, and it starts over", file=sys.stderr)
-        return 130
     return 0
 
 

@@ -10,11 +10,10 @@ import dns.name
 import dns.rcode
 import dns.update
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.postmaster.mta_sts.plugins.module_utils import _rfc2136
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136 import InputError, RecordSet
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def entry(name: str, rdtype: str, *values: str, **options: t.Any) -> dict[str, t.Any]:

@@ -1,0 +1,126 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests of all scenarios share: the lab's hosts, and the ways to look at them and to run playbooks."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import testinfra
+import testinfra.host
+
+ROOT = Path(__file__).resolve().parents[1]
+LAB = ROOT / ".lab/test"
+
+
+@dataclass(frozen=True)
+class Playbook:
+    """A playbook that ran."""
+
+    status: int
+    output: str
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """How many tasks changed something, by host."""
+        found = re.findall(r"(?m)^(\S+)\s+: ok=\d+\s+changed=(\d+)", self.output)
+        assert found, self.output
+        return {host: int(count) for host, count in found}
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks there were."""
+        return len(re.findall(r"(?m)^TASK \[", self.output))
+
+
+class Lab:
+    """The lab as tests use it."""
+
+    def __init__(self, scenario: Path, run_dir: Path) -> None:
+        self.scenario = scenario
+        self.run_dir = run_dir
+        self.facts: dict[str, str] = json.loads((LAB / "inventory/group_vars/all.yml").read_text())
+        inventory = json.loads((LAB / "inventory/hosts.yml").read_text())
+        self.addresses: dict[str, str] = {
+            name: values["ansible_host"]
+            for group in (inventory["mta_sts_hosts"], *inventory["lab"]["children"].values())
+            for name, values in group["hosts"].items()
+        }
+        self.policy_hosts = list(inventory["mta_sts_hosts"]["hosts"])
+        assert len(self.policy_hosts) == 2
+
+    def host(self, name: str) -> testinfra.host.Host:
+        """A host of the lab, over SSH."""
+        return testinfra.get_host(f"ansible://{name}", ansible_inventory=str(LAB / "inventory"))
+
+    def playbook(self, name: str, *arguments: str, **variables: t.Any) -> Playbook:
+        """Runs one of the collection's playbooks with the scenario's inventory and further variables."""
+        command = [
+            "ansible-playbook",
+            *(f"--inventory={path}" for path in (LAB / "inventory", ROOT / "molecule/shared/inventory")),
+            f"--inventory={self.scenario}/inventory",
+            f"--extra-vars={json.dumps({'mta_sts_run_dir': str(self.run_dir), **variables})}",
+            f"postmaster.mta_sts.{name}",
+            *arguments,
+        ]
+        environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "tests/lab/ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        done = subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        return Playbook(done.returncode, done.stdout)
+
+    def rollout(self, *arguments: str, **variables: t.Any) -> Playbook:
+        """One turn of the loop."""
+        return self.playbook("rollout", *arguments, **variables)
+
+    def report(self) -> dict[str, dict[str, t.Any]]:
+        """What the last rollout reported, by domain."""
+        document = json.loads((self.run_dir / "report.json").read_text())
+        return {domain["domain"]: domain for domain in document["domains"]}
+
+    def curl(self, host: str, domain: str, *arguments: str, path: str = "/.well-known/mta-sts.txt") -> bytes:
+        """What a policy host answers to curl on a mail server, which trusts the lab's CA and nothing more."""
+        name = f"mta-sts.{domain}"
+        command = ["curl", "--silent", "--show-error", "--fail", "--max-time", "10"]
+        command += ["--resolve", f"{name}:443:{self.addresses[host]}", *arguments, f"https://{name}{path}"]
+        done = self.host("mx1").run(shlex.join(command))
+        assert done.rc == 0, (host, domain, done.stderr)
+        return done.stdout_bytes
+
+    def dig(self, name: str, rdtype: str = "TXT") -> list[str]:
+        """The records of a name on the lab's name server."""
+        output = self.host("ns1").check_output("dig +short +norecurse @127.0.0.1 %s %s", name, rdtype)
+        return sorted(output.splitlines())
+
+    def zone(self, name: str) -> str:
+        """All records of a zone."""
+        return self.host("ns1").check_output(f"dig +noall +answer @127.0.0.1 {name} AXFR")
+
+    def nsupdate(self, command: str) -> None:
+        """Changes the lab's DNS as somebody else would."""
+        key = f"hmac-sha256:{self.facts['lab_tsig_key_name']}:{self.facts['lab_tsig_secret']}"
+        script = f"server 127.0.0.1\n{command}\nsend\n"
+        self.host("ns1").check_output("printf %s | nsupdate -y %s", script, key)
+
+    def lab_command(self, *arguments: str) -> None:
+        """Calls lab.py, as to stop a host."""
+        subprocess.run(["/usr/bin/env", "python3", str(ROOT / "tests/lab/lab.py"), *arguments], check=True)
+
+
+@pytest.fixture(scope="module")
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """The lab, with the inventory of the scenario that the test lies in."""
+    return Lab(request.path.parent, tmp_path_factory.mktemp("run"))

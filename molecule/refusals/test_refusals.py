@@ -1,0 +1,153 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What goes wrong outside of the collection: each time a clear error, and nothing half done."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import policy_id
+
+if t.TYPE_CHECKING:
+    from conftest import Lab
+
+COM = {"domain": "example.com", "mx": ["mx1.lab.test"]}
+ORG = {"domain": "example.org", "mx": ["mx1.lab.test"]}
+ENFORCE = b"version: STSv1\r\nmode: enforce\r\nmx: mx1.lab.test\r\nmax_age: 2592000\r\n"
+
+MISTAKES: list[tuple[dict[str, t.Any], str]] = [
+    ({"domain": "exa mple.com", "mx": ["mx1.example.net"]}, "'exa mple.com'"),
+    ({"domain": "example.org/path", "mx": ["mx1.example.net"]}, "'example.org/path' has a path"),
+    ({"domain": "a.example", "mx": ["mx.bücher.example"]}, "'mx.xn--bcher-kva.example'"),
+    ({"domain": "b.example"}, "mx: required"),
+    ({"domain": "c.example", "mx": ["mx1.example.net"], "max_age": 31557601}, "31557601"),
+    ({"domain": "d.example", "mx": ["mx1.example.net"], "max_age": -1}, "max_age -1"),
+    ({"domain": "e.example", "mx": ["mx1.example.net"], "mode": "enforced"}, "mode 'enforced'"),
+    ({"domain": "A.example.", "mx": ["mx1.example.net"]}, "'a.example' is listed twice, first at [2]"),
+    ({"domain": "f.example", "mx": ["mx.*.example.net"]}, "one whole left-most label"),
+    ({"domain": "g.example", "mx": ["192.0.2.1"]}, "an IP address"),
+    ({"domain": "h.example", "mx": ["mx1.example.net"], "maxage": 1}, "did you mean 'max_age'?"),
+    ({"domain": "i.example", "mx": ["mx1.example.net"], "tlsrpt": ["ftp://example.net"]}, "'ftp://example.net'"),
+    ({"domain": "j.example", "mx": ["mx1.example.net"], "state": "gone"}, "state 'gone'"),
+]
+
+
+def footprint(lab: Lab) -> list[str]:
+    """All that a rollout may change, as it stands on the hosts and in DNS."""
+    listing = "find /var/lib/mta-sts /etc/nginx /etc/letsencrypt -printf '%p %s %T@ %m\n' | sort"
+    return [
+        *(lab.host(name).check_output(listing) for name in lab.policy_hosts),
+        *(lab.zone(zone) for zone in ("example.com", "example.org", "example.net")),
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _heals(lab: Lab) -> t.Iterator[None]:
+    yield
+    healed = lab.rollout()
+    assert healed.status == 0, healed.output
+
+
+def test_every_mistake_of_an_inventory_is_named_before_anything_is_touched(lab: Lab) -> None:
+    before = footprint(lab)
+    refused = lab.rollout(mta_sts_domains=[COM, *(entry for entry, _text in MISTAKES)])
+    assert refused.status != 0
+    assert refused.output.count("Module failed: ") == 1
+    assert f"has {len(MISTAKES)} mistakes, nothing was touched" in refused.output
+    lines = refused.output.splitlines()
+    for index, (entry, text) in enumerate(MISTAKES, start=1):
+        assert [line for line in lines if line.strip().startswith(f"[{index}] {entry['domain']}: ") and text in line]
+    assert footprint(lab) == before
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ({"key_secret": "bm90IHRoZSBzZWNyZXQ="}, ["rollout.lab.test", "secret"]),
+        ({"key_name": "unknown.lab.test"}, ["unknown.lab.test"]),
+    ],
+)
+def test_a_tsig_key_that_bind_does_not_take(lab: Lab, key: dict[str, str], words: list[str]) -> None:
+    before = footprint(lab)
+    dns = {
+        "server": lab.facts["lab_ns_address"],
+        "key_name": lab.facts["lab_tsig_key_name"],
+        "key_secret": lab.facts["lab_tsig_secret"],
+        **key,
+    }
+    refused = lab.rollout(mta_sts_dns=dns, mta_sts_domains=[{**COM, "mode": "enforce"}, ORG])
+    assert refused.status != 0
+    assert all(word in refused.output for word in words), refused.output
+    assert dns["key_secret"] not in refused.output
+    assert footprint(lab) == before
+
+
+def test_a_tsig_key_without_the_right_to_update(lab: Lab) -> None:
+    zones = [lab.zone("example.com"), lab.zone("example.org")]
+    dns = {
+        "server": lab.facts["lab_ns_address"],
+        "key_name": lab.facts["lab_tsig_powerless_key_name"],
+        "key_secret": lab.facts["lab_tsig_powerless_secret"],
+    }
+    refused = lab.rollout(mta_sts_dns=dns, mta_sts_domains=[{**COM, "mode": "enforce"}, ORG])
+    assert refused.status != 0
+    assert [hold["code"] for hold in lab.report()["example.com"]["holds"]] == ["record-failed"]
+    message = lab.report()["example.com"]["holds"][0]["message"]
+    assert "REFUSED" in message
+    assert lab.facts["lab_tsig_powerless_key_name"] in message
+    assert dns["key_secret"] not in refused.output
+    assert [lab.zone("example.com"), lab.zone("example.org")] == zones
+
+
+def test_an_acme_server_that_is_down_holds_only_what_needs_it(lab: Lab) -> None:
+    machines = [lab.host(name) for name in lab.policy_hosts]
+    route = f"unreachable {lab.addresses['ca']}"
+    for machine in machines:
+        machine.check_output(f"ip route add {route}")
+    try:
+        new = {"domain": "example.net", "mx": ["mx1.lab.test"]}
+        without = lab.rollout(mta_sts_domains=[{**COM, "mode": "enforce"}, ORG, new])
+    finally:
+        for machine in machines:
+            machine.check_output(f"ip route del {route}")
+    assert without.status != 0
+    hold = lab.report()["example.net"]["holds"][0]
+    assert hold["code"] == "certificate"
+    assert f"the ACME server {lab.facts['lab_acme_directory']} does not answer" in hold["message"]
+    assert lab.dig("_mta-sts.example.net") == []
+    assert lab.dig("_mta-sts.example.com") == [f'"v=STSv1; id={policy_id(ENFORCE)}"']
+    after = lab.rollout(mta_sts_domains=[COM, ORG, new])
+    assert after.status == 0, after.output
+    assert len(lab.dig("_mta-sts.example.net")) == 1
+
+
+def test_an_nginx_configuration_that_was_broken_before(lab: Lab) -> None:
+    lab.host("web1").check_output("echo 'nonsense;' > /etc/nginx/conf.d/broken.conf")
+    before = [lab.zone("example.com"), lab.host("web1").check_output("cat /etc/nginx/conf.d/mta-sts.conf")]
+    try:
+        refused = lab.rollout(mta_sts_domains=[{**COM, "mode": "enforce"}, ORG])
+        assert refused.status != 0
+        assert "/etc/nginx/conf.d/broken.conf:1" in refused.output
+        assert "Nothing of it was changed" in refused.output
+        assert [
+            lab.zone("example.com"),
+            lab.host("web1").check_output("cat /etc/nginx/conf.d/mta-sts.conf"),
+        ] == before
+    finally:
+        lab.host("web1").check_output("rm /etc/nginx/conf.d/broken.conf")
+
+
+def test_an_nginx_configuration_that_does_not_go_with_ours(lab: Lab) -> None:
+    # A second default server for port 443, as on a host that has one of its own.
+    other = "/etc/nginx/conf.d/mta-sts-again.conf"
+    before = lab.zone("example.com")
+    refused = lab.rollout(policy_host_nginx_conf=other, mta_sts_domains=[{**COM, "mode": "enforce"}, ORG])
+    assert refused.status != 0
+    assert "duplicate default server" in refused.output
+    assert "was taken back" in refused.output
+    for name in lab.policy_hosts:
+        assert not lab.host(name).file(other).exists
+        lab.host(name).check_output("nginx -t -q")
+    assert lab.zone("example.com") == before
+
