@@ -116,7 +116,7 @@ def rollout_lines(report: Document, path: str) -> list[str]:
         if well:
             lines.append(f"  {_count(len(well), 'domain')} without a hold")
     lines += [
-        f"  {domain}: orphan, served on though the inventory does not name it; list it as 'state: absent' to withdraw it"
+        f"  {domain}: orphan, served on though the inventory does not name it; 'state: absent' withdraws it"
         for domain in report["orphans"][:NAMED]
     ]
     if len(report["orphans"]) > NAMED:

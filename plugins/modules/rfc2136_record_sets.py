@@ -18,6 +18,7 @@ description:
   - An update is made on the condition that the set still is what was read, so a change that somebody else
     makes at the same time is never overwritten. After the update the set is read back.
   - A set that cannot be brought to its wanted state does not stop the others.
+  - Server and key are tried even when there is no set to look at.
 requirements:
   - Python >= 3.9
   - dnspython >= 2.6
@@ -260,8 +261,9 @@ msg:
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-
-from ..module_utils import _rfc2136
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136.reconcile import run
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136.record_sets import DNSPYTHON_ERROR, InputError
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136.server import KEY_ALGORITHMS
 
 
 def main() -> None:
@@ -281,7 +283,7 @@ def main() -> None:
             "key_algorithm": {
                 "type": "str",
                 "default": "hmac-sha256",
-                "choices": list(_rfc2136.KEY_ALGORITHMS),
+                "choices": list(KEY_ALGORITHMS),
             },
             "key_secret": {"type": "str", "no_log": True},
             "timeout": {"type": "int", "default": 10},
@@ -296,11 +298,11 @@ def main() -> None:
         required_one_of=[("record_sets", "document")],
         supports_check_mode=True,
     )
-    if _rfc2136.DNSPYTHON_ERROR is not None:
-        module.fail_json(msg=missing_required_lib("dnspython >= 2.6"), exception=_rfc2136.DNSPYTHON_ERROR)
+    if DNSPYTHON_ERROR is not None:
+        module.fail_json(msg=missing_required_lib("dnspython >= 2.6"), exception=DNSPYTHON_ERROR)
     try:
-        result = _rfc2136.run(module.params, check_mode=module.check_mode)
-    except _rfc2136.InputError as exc:
+        result = run(module.params, check_mode=module.check_mode)
+    except InputError as exc:
         module.fail_json(msg=str(exc))
     if result.pop("failed"):
         module.fail_json(**result)

@@ -70,7 +70,6 @@ default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
 # All that is ours carries one of these labels, and nothing else is ever touched.
 LABEL_CHECKOUT = f"mta-sts-lab.checkout={CHECKOUT_ID}"
 LABEL_LAB = "mta-sts-lab.name"
-LABEL_IMAGE = "mta-sts-lab.image"
 
 
 class LabError(Exception):
@@ -153,7 +152,7 @@ def build_image(suite: str) -> None:
     with tempfile.TemporaryDirectory(prefix=".build-", dir=STATE) as directory:
         tarball = f"{directory}/{suite}.tar"
         as_root(str(HERE / "image.sh"), suite, tarball)
-        changes = ('--change=CMD ["/sbin/init"]', f"--change=LABEL {LABEL_IMAGE}={suite}")
+        changes = ('--change=CMD ["/sbin/init"]', f"--change=LABEL {LABEL_CHECKOUT}")
         podman("import", *changes, tarball, image_of(suite))
 
 
@@ -223,6 +222,14 @@ def definition_of(suites: dict[str, str]) -> str:
     return digest.hexdigest()
 
 
+def live_acme_root(plan: Plan) -> str:
+    unverified = ssl._create_unverified_context()  # noqa: S323 - the answer itself is compared
+    with contextlib.suppress(OSError):
+        url = f"https://{plan.address('ca')}:15000/roots/0"
+        return str(urllib.request.urlopen(url, timeout=5, context=unverified).read(), "ascii")
+    return ""
+
+
 class Lab:
     def __init__(self, name: str) -> None:
         self.name = name
@@ -239,7 +246,10 @@ class Lab:
     def plan(self) -> Plan:
         if not self.record.exists():
             raise LabError(f"there is no lab {self.name!r}; make it with: lab.py up --name {self.name}")
-        return Plan(**json.loads(self.record.read_text()))
+        try:
+            return Plan(**json.loads(self.record.read_text()))
+        except (ValueError, TypeError):
+            raise LabError(f"{self.record} is not of this version; run: lab.py up --name {self.name}") from None
 
     def up(self, suites: dict[str, str]) -> None:
         definition = definition_of(suites)
@@ -266,25 +276,20 @@ class Lab:
         shutil.rmtree(self.state, ignore_errors=True)
 
     def is_whole(self, definition: str) -> bool:
-        if not self.record.exists():
+        try:
+            plan = self.plan()
+        except LabError:
             return False
         running = podman("ps", f"--filter=label={LABEL_LAB}={self.prefix}", "--format={{.Names}}").split()
-        if self.plan().definition != definition:
+        if plan.definition != definition:
             say(f"{self.name} is from another definition")
         elif stopped := [host for host in HOSTS if self.container(host) not in running]:
             say(f"{self.name} is not whole: {', '.join(stopped)} not running")
-        elif self.acme_root.exists() and self.acme_root.read_text().split() != self.live_acme_root().split():
+        elif self.acme_root.exists() and self.acme_root.read_text().split() != live_acme_root(plan).split():
             say(f"{self.name} has an ACME server that was started anew: all it issued is worthless")
         else:
             return True
         return False
-
-    def live_acme_root(self) -> str:
-        url = f"https://{self.plan().address('ca')}:15000/roots/0"
-        unverified = ssl._create_unverified_context()  # noqa: S323 - the answer itself is compared
-        with contextlib.suppress(OSError):
-            return str(urllib.request.urlopen(url, timeout=5, context=unverified).read(), "ascii")
-        return ""
 
     def make_network(self) -> tuple[str, str]:
         # Never the same name twice: podman may remember addresses of a network that is gone.
@@ -419,7 +424,7 @@ def down(args: argparse.Namespace) -> None:
 
 def purge(_args: argparse.Namespace) -> None:
     remove(LABEL_CHECKOUT)
-    for image in podman("images", "--quiet", f"--filter=label={LABEL_IMAGE}").split():
+    for image in podman("images", "--quiet", f"--filter=label={LABEL_CHECKOUT}").split():
         try:
             podman("rmi", image)
         except LabError:

@@ -28,7 +28,8 @@ PURE = {
     "_report",
 }
 DISK = {"_certificates", "_document", "_webroot"}
-NETWORK = {"_probe.dns", "_probe.https", "_probe.sender", "_probe.smtp", "_rfc2136"}
+NETWORK = {"_probe.dns", "_probe.https", "_probe.sender", "_probe.smtp"}
+NETWORK |= {"_rfc2136.reconcile", "_rfc2136.record_sets", "_rfc2136.server"}
 ALLOWED = {"pure": PURE, "disk": PURE | DISK, "network": PURE | DISK | NETWORK}
 
 # What a policy host runs must need nothing but Python and these.
@@ -45,7 +46,8 @@ def room_of(name: str) -> str:
 
 def files() -> dict[str, Path]:
     found = {".".join(path.relative_to(UTILS).with_suffix("").parts): path for path in UTILS.rglob("_*.py")}
-    found |= {f"_probe.{path.stem}": path for path in (UTILS / "_probe").glob("*.py")}
+    for package in ("_probe", "_rfc2136"):
+        found |= {f"{package}.{path.stem}": path for path in (UTILS / package).glob("*.py")}
     assert len(found) > 10
     return found
 

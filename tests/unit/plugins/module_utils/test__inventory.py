@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 import pytest
@@ -106,7 +107,5 @@ KEYS = st.sampled_from(["domain", "mx", "mode", "max_age", "tlsrpt", "state", "m
 
 @given(st.lists(VALUES | st.dictionaries(KEYS, VALUES), max_size=4))
 def test_nothing_but_an_inventory_error_is_ever_raised(entries: list[t.Any]) -> None:
-    try:
+    with contextlib.suppress(InventoryError):
         assert len(read_domains(entries, {})) == len(entries)
-    except InventoryError as error:
-        assert error.mistakes

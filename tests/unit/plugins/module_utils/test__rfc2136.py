@@ -10,8 +10,8 @@ import dns.name
 import dns.rcode
 import dns.update
 import pytest
-from ansible_collections.postmaster.mta_sts.plugins.module_utils import _rfc2136
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136 import InputError, RecordSet
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136 import reconcile, record_sets, server
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136.record_sets import InputError, RecordSet
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +21,7 @@ def entry(name: str, rdtype: str, *values: str, **options: t.Any) -> dict[str, t
 
 
 def parse_one(name: str, rdtype: str, *values: str, **options: t.Any) -> RecordSet:
-    (one,) = _rfc2136.parse_record_sets([entry(name, rdtype, *values, **options)])
+    (one,) = record_sets.parse_record_sets([entry(name, rdtype, *values, **options)])
     return one
 
 
@@ -56,7 +56,7 @@ def test_value(rdtype: str, value: str, text: str) -> None:
 def test_text_comes_back_as_it_was_given(text: str) -> None:
     one = parse_one("example.com", "TXT", text)
     assert one.wanted is not None
-    assert _rfc2136._values(one.wanted) == {"ttl": 300, "values": [text]}
+    assert record_sets.values_of(one.wanted) == {"ttl": 300, "values": [text]}
     assert all(len(string) <= 255 for rdata in one.wanted for string in rdata.strings)
 
 
@@ -98,14 +98,14 @@ MISTAKES: list[tuple[t.Any, str]] = [
 @pytest.mark.parametrize(("bad", "error"), MISTAKES, ids=[error[:40] for _bad, error in MISTAKES])
 def test_mistake(bad: t.Any, error: str) -> None:
     with pytest.raises(InputError) as caught:
-        _rfc2136.parse_record_sets([entry("good.example", "A"), bad], "record_sets.announce")
+        record_sets.parse_record_sets([entry("good.example", "A"), bad], "record_sets.announce")
     assert str(caught.value).startswith("record_sets.announce[1]: ")
     assert error in str(caught.value)
 
 
 def test_all_mistakes_are_told_up_to_a_bound() -> None:
     with pytest.raises(InputError) as caught:
-        _rfc2136.parse_record_sets([entry("", "A")] * 60)
+        record_sets.parse_record_sets([entry("", "A")] * 60)
     lines = str(caught.value).split("\n")
     assert [line.partition(":")[0] for line in lines[:-1]] == [f"record_sets[{index}]" for index in range(50)]
     assert lines[-1] == "and 10 more"
@@ -114,14 +114,14 @@ def test_all_mistakes_are_told_up_to_a_bound() -> None:
 def test_sets_given_twice() -> None:
     sets = [entry("a.example", "TXT", "x"), entry("b.example", "TXT"), entry("A.example.", "txt")]
     with pytest.raises(InputError, match=r"^record_sets\[0\] and record_sets\[2\] are both A\.example TXT: "):
-        _rfc2136.parse_record_sets(sets)
+        record_sets.parse_record_sets(sets)
 
 
 def test_alias_beside_other_data() -> None:
     sets = [entry("a.example", "A"), entry("a.example", "TXT", "x"), entry("a.example", "CNAME", "b.example")]
     with pytest.raises(InputError, match=r"^record_sets\[2\] and record_sets\[1\]: a CNAME at a\.example\. "):
-        _rfc2136.parse_record_sets(sets)
-    assert len(_rfc2136.parse_record_sets([sets[0], sets[2]])) == 2
+        record_sets.parse_record_sets(sets)
+    assert len(record_sets.parse_record_sets([sets[0], sets[2]])) == 2
 
 
 def changed(name: str, before: str | None, after: str | None) -> RecordSet:
@@ -139,14 +139,14 @@ def test_diff_has_the_changed_sets_in_the_order_of_a_zone() -> None:
         changed("a.b.example", None, "3"),
         changed("a.example", "4", None),
     ]
-    assert _rfc2136.diff_text([same, *sets]) == {
+    assert record_sets.diff_text([same, *sets]) == {
         "before": 'a.example. 60 IN TXT "4"\nb.example. 60 IN TXT "1"\n',
         "after": 'b.example. 300 IN TXT "2"\na.b.example. 300 IN TXT "3"\n',
     }
 
 
 def test_diff_is_bounded() -> None:
-    diff = _rfc2136.diff_text([changed(f"n{number}.example", None, "x") for number in range(12)], limit=10)
+    diff = record_sets.diff_text([changed(f"n{number}.example", None, "x") for number in range(12)], limit=10)
     assert len(diff["after"].splitlines()) == 11
     assert diff["after"].endswith("; and 2 more changed record sets\n")
 
@@ -154,11 +154,11 @@ def test_diff_is_bounded() -> None:
 def test_batches_are_bounded_and_keep_units_together() -> None:
     sets = [changed(f"n{number}.example", None, "x") for number in range(150)]
     alias = parse_one("n149.example", "CNAME")
-    units = _rfc2136._units([*sets, alias])
+    units = reconcile._units([*sets, alias])
     assert units[-1] == [alias, sets[149]]
-    assert [len(batch) for batch in _rfc2136._batches(units)] == [100, 50]
+    assert [len(batch) for batch in reconcile._batches(units)] == [100, 50]
     large = [[changed(f"n{number}.example", "x" * 9000, "y" * 9000)] for number in range(5)]
-    assert [len(batch) for batch in _rfc2136._batches(large)] == [2, 2, 1]
+    assert [len(batch) for batch in reconcile._batches(large)] == [2, 2, 1]
 
 
 # What there is and what is wanted at one name: prerequisites and updates as class, type and data.
@@ -183,7 +183,7 @@ UPDATES: list[tuple[list[RecordSet], list[str], list[str]]] = [
 def test_update_message(unit: list[RecordSet], prerequisites: list[str], updates: list[str]) -> None:
     """RFC 2136 2.4 and 2.5, read from the wire."""
     message = dns.update.UpdateMessage("example")
-    _rfc2136._fill(message, [unit])
+    reconcile._fill(message, [unit])
     received = dns.message.from_wire(message.to_wire())
     assert isinstance(received, dns.update.UpdateMessage)
 
@@ -201,13 +201,13 @@ def test_update_message(unit: list[RecordSet], prerequisites: list[str], updates
 @pytest.mark.parametrize("secret", ["no base64!", "é", "YQ=", "a b"])
 def test_secret_is_not_in_the_error(secret: str) -> None:
     with pytest.raises(InputError) as caught:
-        _rfc2136.make_key("key.example", "hmac-sha256", secret)
+        server.make_key("key.example", "hmac-sha256", secret)
     assert secret not in str(caught.value)
 
 
-@pytest.mark.parametrize("algorithm", _rfc2136.KEY_ALGORITHMS)
+@pytest.mark.parametrize("algorithm", server.KEY_ALGORITHMS)
 def test_algorithms_can_sign(algorithm: str) -> None:
     message = dns.update.UpdateMessage("example")
-    message.use_tsig(_rfc2136.make_key("key.example.", algorithm, "c2VjcmV0"))
+    message.use_tsig(server.make_key("key.example.", algorithm, "c2VjcmV0"))
     assert message.to_wire()
     assert message.keyalgorithm in vars(dns.tsig).values()

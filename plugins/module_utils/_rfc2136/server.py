@@ -1,0 +1,214 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The primary server of the zones: signed queries and updates over a few pipelined TCP connections.
+
+Queries are pipelined (RFC 7766 6.2.1.1): no truncation, no lost datagrams, and a server that is down is noticed
+at once. Private to this collection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import typing as t
+
+try:
+    import dns.exception
+    import dns.flags
+    import dns.message
+    import dns.name
+    import dns.opcode
+    import dns.rcode
+    import dns.rdata
+    import dns.rdataclass
+    import dns.rdataset
+    import dns.rdatatype
+    import dns.rdtypes.ANY.TXT
+    import dns.tsig
+    import dns.update
+except ImportError:  # reported by the module, which needs it
+    pass
+
+from .record_sets import InputError, ServerError, parse_name
+
+KEY_ALGORITHMS = {
+    "hmac-md5": "hmac-md5.sig-alg.reg.int",
+    "hmac-sha1": "hmac-sha1",
+    "hmac-sha224": "hmac-sha224",
+    "hmac-sha256": "hmac-sha256",
+    "hmac-sha256-128": "hmac-sha256-128",
+    "hmac-sha384": "hmac-sha384",
+    "hmac-sha384-192": "hmac-sha384-192",
+    "hmac-sha512": "hmac-sha512",
+    "hmac-sha512-256": "hmac-sha512-256",
+}
+
+CONNECTIONS = 4
+PIPELINED = 16  # queries under way on one connection
+
+
+def make_key(name: str, algorithm: str, secret: str) -> dns.tsig.Key:
+    """Return the TSIG key; no message here may hold the secret."""
+    try:
+        base64.b64decode(secret, validate=True)
+    except (binascii.Error, ValueError):
+        raise InputError("key_secret is not base64; give the text of the key file's secret") from None
+    try:
+        return dns.tsig.Key(parse_name(name, "key_name"), secret, KEY_ALGORITHMS[algorithm])
+    except ValueError as exc:
+        raise InputError(str(exc)) from exc
+
+
+class _Connection:
+    """One TCP connection with several queries under way; answers may come in any order."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._next_id = 0
+        self._room = asyncio.Semaphore(PIPELINED)
+        self.closed = False
+        self._reading = asyncio.ensure_future(self._read(reader))
+
+    async def exchange(self, build: t.Callable[[int], tuple[bytes, t.Any]], timeout: float) -> tuple[bytes, t.Any]:
+        async with self._room:
+            if self.closed:
+                raise ConnectionResetError("the server closed the connection")
+            self._next_id = message_id = (self._next_id + 1) % 65536
+            wire, query = build(message_id)
+            answer = self._waiting[message_id] = asyncio.get_running_loop().create_future()
+            try:
+                # Bounded by PIPELINED, so there is no need to wait for the buffer to drain.
+                self._writer.write(len(wire).to_bytes(2, "big") + wire)
+                return await asyncio.wait_for(answer, timeout), query
+            finally:
+                del self._waiting[message_id]
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while True:
+                size = int.from_bytes(await reader.readexactly(2), "big")
+                wire = await reader.readexactly(size)
+                answer = self._waiting.get(int.from_bytes(wire[:2], "big"))
+                if answer is not None and not answer.done():
+                    answer.set_result(wire)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.closed = True
+            for answer in self._waiting.values():
+                if not answer.done():
+                    answer.set_exception(ConnectionResetError("the server closed the connection"))
+
+    async def close(self) -> None:
+        self._reading.cancel()
+        self._writer.close()
+        await asyncio.gather(self._reading, self._writer.wait_closed(), return_exceptions=True)
+
+
+class Server:
+    """The primary server of the zones, with the key that it knows."""
+
+    def __init__(self, host: str, port: int, timeout: float, key: dns.tsig.Key | None) -> None:
+        self.host, self.port, self.timeout, self.key = host, port, timeout, key
+        self._connections: list[_Connection | None] = [None] * CONNECTIONS
+        self._opening = asyncio.Lock()
+        self._turn = 0
+
+    def __str__(self) -> str:
+        return f"server {self.host} port {self.port}"
+
+    @property
+    def key_words(self) -> str:
+        if self.key is None:
+            return "without a TSIG key"
+        return f"with TSIG key {self.key.name.to_text(omit_final_dot=True)!r}"
+
+    async def query(self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType) -> dns.message.Message:
+        return await self._exchange(
+            lambda message_id: dns.message.make_query(name, rdtype, use_edns=0, id=message_id, flags=0)
+        )
+
+    async def update(self, zone: dns.name.Name, fill: t.Callable[[dns.update.UpdateMessage], None]) -> str:
+        """Send one update, return the response code."""
+
+        def build(message_id: int) -> dns.message.Message:
+            message = dns.update.UpdateMessage(zone, id=message_id)
+            fill(message)
+            return message
+
+        return dns.rcode.to_text((await self._exchange(build)).rcode())
+
+    async def close(self) -> None:
+        await asyncio.gather(*(one.close() for one in self._connections if one is not None))
+
+    async def _exchange(self, make: t.Callable[[int], dns.message.Message]) -> dns.message.Message:
+        def build(message_id: int) -> tuple[bytes, dns.message.Message]:
+            query = make(message_id)
+            if self.key is not None:
+                query.use_tsig(self.key)
+            return query.to_wire(max_size=65535), query
+
+        try:
+            try:
+                wire, query = await (await self._connection()).exchange(build, self.timeout)
+            except ConnectionError:
+                # Servers close idle or busy connections; a second failure means something.
+                wire, query = await (await self._connection()).exchange(build, self.timeout)
+        # Before OSError: since Python 3.11 it is one.
+        except asyncio.TimeoutError:
+            raise ServerError(f"{self} did not answer within {self.timeout:g} s") from None
+        except OSError as exc:
+            raise ServerError(f"{self} cannot be reached over TCP: {exc}") from exc
+        return self._check(query, wire)
+
+    async def _connection(self) -> _Connection:
+        self._turn = turn = (self._turn + 1) % CONNECTIONS
+        async with self._opening:
+            connection = self._connections[turn]
+            if connection is None or connection.closed:
+                if connection is not None:
+                    await connection.close()
+                self._connections[turn] = None
+                streams = await asyncio.wait_for(asyncio.open_connection(self.host, self.port), self.timeout)
+                connection = self._connections[turn] = _Connection(*streams)
+        return connection
+
+    def _check(self, query: dns.message.Message, wire: bytes) -> dns.message.Message:
+        """Parse an answer and hold it to the query and to the key (RFC 8945 5.3)."""
+        keyring = None if self.key is None else {self.key.name: self.key}
+        try:
+            answer = dns.message.from_wire(wire, keyring=keyring, request_mac=query.mac)
+        except dns.tsig.PeerBadKey:
+            raise ServerError(
+                f"{self} does not know this key {self._full_key} (BADKEY): compare key_name and "
+                "key_algorithm with the server's configuration"
+            ) from None
+        except (dns.tsig.PeerBadSignature, dns.tsig.PeerBadTruncation, dns.tsig.BadSignature):
+            raise ServerError(
+                f"{self} does not accept the signature {self._full_key} (BADSIG): key_secret is not the "
+                "secret that the server has under this name"
+            ) from None
+        except (dns.tsig.PeerBadTime, dns.tsig.BadTime):
+            raise ServerError(
+                f"{self} does not accept the time of the signature {self._full_key} (BADTIME): the clocks of "
+                "this host and of the server differ by more than 5 minutes"
+            ) from None
+        except (dns.exception.DNSException, ValueError) as exc:
+            raise ServerError(f"{self} sent an answer that cannot be used {self._full_key}: {exc!r}") from exc
+        if not query.is_response(answer):
+            raise ServerError(f"{self} sent an answer to another question")
+        if self.key is not None and not answer.had_tsig:
+            raise ServerError(
+                f"{self} did not sign its answer ({dns.rcode.to_text(answer.rcode())}) {self._full_key}: "
+                "is it the server itself, and does it support TSIG?"
+            )
+        return answer
+
+    @property
+    def _full_key(self) -> str:
+        if self.key is None:
+            return self.key_words
+        return f"{self.key_words} ({self.key.algorithm.to_text(omit_final_dot=True)})"
