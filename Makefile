@@ -19,14 +19,52 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 export ANSIBLE_CONFIG := $(CURDIR)/tests/lab/ansible.cfg
 export PYTHONPATH := $(CURDIR)/.collections
 
-.PHONY: help setup
+.PHONY: help setup demo test lint sanity unit integration molecule clean lock
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: setup ## roll MTA-STS out to real servers in containers, and look at the result
+	tests/lab/demo.sh
+
+test: lint unit sanity integration molecule ## everything that CI runs
+
+lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
+	ruff check .
+	ruff format --check .
+	mypy -p ansible_collections.postmaster.mta_sts.plugins
+	mypy tests molecule
+	yamllint --strict .
+	ansible-lint --strict
+	antsibull-changelog lint
+	.ci/in-collection antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self \
+	  --disallow-unknown-collection-refs .
+
+unit: setup ## tests of the pure parts
+	python -m pytest tests/unit
+
+sanity: setup ## ansible-test sanity, on every Python that it finds and supports
+	.ci/in-collection .ci/sanity
+
+integration: setup ## each module against the real servers that it talks to
+	.ci/packages bind9 nginx-light postfix openssl
+	python -m pytest tests/integration
+
+molecule: setup ## whole hosts: the playbooks and roles on a lab of real servers
+	MOLECULE_GLOB='molecule/*/molecule.yml' molecule -c molecule/config.yml test --all --report
+
+clean: ## remove labs, images, environments and caches
+	if [ -d .lab ]; then python3 tests/lab/lab.py purge; fi
+	rm -rf .venv .collections .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output mta-sts-run
+
+lock: ## requirements/dev.txt from requirements/dev.in
+	tmp=$$(mktemp -d) && $(PYTHON) -m venv $$tmp && $$tmp/bin/pip install --quiet -r requirements/dev.in && \
+	  { sed -n '1,2p' requirements/dev.in; echo; echo "# Written by 'make lock' from dev.in. Do not edit."; \
+	    $$tmp/bin/pip freeze; } > requirements/dev.txt; rm -rf $$tmp
 
 setup: $(VENV)/.complete .collections/ansible_collections/postmaster/mta_sts ## the virtual environment
 
 $(VENV)/.complete: requirements/dev.txt
-	$(PYTHON) -m venv --clear $(VENV)
+	$(PYTHON) -m venv --clear $(VENV) || { echo "Python with venv is needed: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
 	touch $@
 

@@ -86,4 +86,3 @@ def test_p5_withdrawal_begins_with_mode_none_and_removes_nothing(lab: Lab) -> No
     assert lab.curl("web2", "example.org") == body
     assert lab.dig("_mta-sts.example.org") == txt(body)
     assert lab.report()["example.org"]["stage"] == "withdrawing"
-

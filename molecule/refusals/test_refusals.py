@@ -150,4 +150,3 @@ def test_an_nginx_configuration_that_does_not_go_with_ours(lab: Lab) -> None:
         assert not lab.host(name).file(other).exists
         lab.host(name).check_output("nginx -t -q")
     assert lab.zone("example.com") == before
-

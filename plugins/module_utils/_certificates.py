@@ -153,7 +153,7 @@ def _lineage(name: str) -> Path:
 def _acme_trouble(directory: str) -> str:
     """Why the ACME server cannot be used at all, found out once instead of once per name."""
     try:
-        with urllib.request.urlopen(directory, timeout=30) as response:
+        with urllib.request.build_opener().open(directory, timeout=30) as response:
             response.read(1 << 20)
     except (OSError, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 ERROR = "error"
 WARNING = "warning"
 NOTICE = "notice"
+# The gravest first.
+SEVERITIES: t.Final = (ERROR, WARNING, NOTICE)
 
 SEEN_LIMIT = 200
 
@@ -198,4 +200,4 @@ def printable(text: str, limit: int = SEEN_LIMIT) -> str:
 def worst(findings: t.Iterable[Finding]) -> t.Optional[str]:
     """The gravest severity among findings; none when there are none."""
     present = {finding.severity for finding in findings}
-    return next((severity for severity in (ERROR, WARNING, NOTICE) if severity in present), None)
+    return next((severity for severity in SEVERITIES if severity in present), None)

@@ -13,6 +13,8 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass
 
+from ._finding import SEVERITIES
+
 SCHEMA = "postmaster.mta_sts/report/1"
 
 # With more domains than this, those that are well are only counted.
@@ -159,9 +161,8 @@ def verify_lines(domains: t.Mapping[str, Document]) -> list[str]:
         text = f"{policy['mode']}, {_duration(policy['max_age'])}, {len(policy['mx'])} mx" if policy else "no policy"
         identifier = f"id {seen['record_id'][:8]}" if seen["record_id"] else "no id"
         rows.append([name, seen["verdict"], text, identifier])
-        notes.append(
-            [f"{f['severity']}: {f['subject']}: {f['seen']} ({f['reference']})" for f in seen["findings"]] or ["ok"]
-        )
+        findings = sorted(seen["findings"], key=lambda finding: SEVERITIES.index(finding["severity"]))
+        notes.append([f"{f['severity']}: {f['subject']}: {f['seen']} ({f['reference']})" for f in findings] or ["ok"])
     lines += _table(rows, notes)
     if len(shown) > FEW:
         lines.append(f"  ... and {len(shown) - FEW} more")

@@ -432,7 +432,7 @@ def test_document(call: Call, domain: str) -> None:
         ({"record_sets": [], "document": "/x", "section": "a"}, "mutually exclusive: record_sets|document"),
         ({"document": "/x"}, "required together: document, section"),
         ({"record_sets": [], "key_name": None}, "required together: key_name, key_secret"),
-        ({"document": "/nowhere/plan.json", "section": "a"}, "document '/nowhere/plan.json' cannot be read"),
+        ({"document": "/nowhere/plan.json", "section": "a"}, "document /nowhere/plan.json: No such file"),
     ],
 )
 def test_options(call: Call, options: dict[str, t.Any], error: str | None) -> None:
@@ -444,10 +444,17 @@ def test_options(call: Call, options: dict[str, t.Any], error: str | None) -> No
 
 
 def test_results_that_cannot_be_written(named: Named, call: Call, domain: str) -> None:
-    result = call([record_set(domain, "TXT", "x")], results="/nowhere/results.json")
+    result = call([record_set(domain, "TXT", "x")], results="/proc/nowhere/results.json")
     assert "cannot be written" in result["msg"]
     assert result["changed"]
     assert named.lookup(domain, "TXT") == ['300 "x"']
+
+
+def test_a_key_that_does_not_work_is_told_even_when_there_is_nothing_to_do(call: Call) -> None:
+    assert not call([])["changed"]
+    result = call([], key_secret="bm90IHRoZSBzZWNyZXQ=")
+    assert result["failed"]
+    assert "BADSIG" in result["msg"]
 
 
 # Through Ansible

@@ -8,7 +8,7 @@ set -eu
 
 # The servers are there but disabled: site.yml starts those that a host plays.
 installed=systemd,systemd-sysv,dbus,openssh-server,python3,python3-apt,iproute2,ca-certificates,openssl
-installed=$installed,bind9,postfix,pebble
+installed=$installed,bind9,bind9-dnsutils,curl,postfix,pebble
 
 # What the collection's roles install: downloaded only, with all that it recommends, so that the real
 # installation needs no network.

@@ -85,6 +85,7 @@ def run(*command: str | Path, data: bytes = b"") -> str:
     # session of its own, where the shell keeps the lock for it. (It leaves processes behind, which must not.)
     holding = ("sh", "-c", f'"$@" {LOCK}>&-; exit', "sh", *command)
     alone: dict[str, t.Any] = {"pass_fds": [LOCK], "start_new_session": True}
+    done: subprocess.CompletedProcess[bytes]
     done = subprocess.run(holding, input=data, capture_output=True, check=False, **alone)
     if done.returncode:
         error = done.stderr.decode(errors="replace").strip()

@@ -68,7 +68,7 @@ async def _for_each(things: t.Collection[_Any], at_once: int, work: t.Callable[[
         for thing in left:
             await work(thing)
 
-    workers = [asyncio.ensure_future(worker()) for _ in range(min(at_once, len(things)))]
+    workers = [asyncio.ensure_future(worker()) for _worker in range(min(at_once, len(things)))]
     try:
         await asyncio.gather(*workers)
     finally:

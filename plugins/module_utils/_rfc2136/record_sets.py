@@ -214,7 +214,7 @@ def _contradictions(sets: list[tuple[int, RecordSet]], what: str) -> t.Iterator[
     for group in present.values():
         alias = next((index for index, one in group if one.rdtype == dns.rdatatype.CNAME), None)
         if alias is not None and len(group) > 1:
-            other = next(index for index, _one in group if index != alias)
+            other = group[0][0] if group[0][0] != alias else group[1][0]
             yield (
                 f"{what}[{alias}] and {what}[{other}]: a CNAME at {group[0][1].name} "
                 "cannot have other data beside it (RFC 1034 3.6.2)"
