@@ -32,7 +32,8 @@ lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	ruff check .
 	ruff format --check .
 	mypy -p ansible_collections.postmaster.mta_sts.plugins
-	mypy tests molecule
+	mypy tests
+	mypy molecule
 	yamllint --strict .
 	ansible-lint --strict
 	antsibull-changelog lint

@@ -22,30 +22,34 @@ def txt(body: bytes) -> list[str]:
     return [f'"v=STSv1; id={policy_id(body)}"']
 
 
+def is_well(lab: Lab) -> bool:
+    return lab.dig("_mta-sts.example.com") == lab.dig("_mta-sts.example.org") == txt(TESTING)
+
+
 @pytest.fixture(autouse=True)
 def _well(lab: Lab) -> t.Iterator[None]:
-    assert lab.dig("_mta-sts.example.com") == lab.dig("_mta-sts.example.org") == txt(TESTING)
+    assert is_well(lab)
     yield
-    healed = lab.rollout()
-    assert healed.status == 0, healed.output
-    assert lab.dig("_mta-sts.example.com") == lab.dig("_mta-sts.example.org") == txt(TESTING)
+    if not is_well(lab):
+        healed = lab.quick_rollout()
+        assert healed.status == 0, healed.output
 
 
 def test_p1_a_policy_that_one_host_does_not_serve_is_not_announced(lab: Lab) -> None:
     changed = [{**COM, "mode": "enforce"}, ORG]
     lab.lab_command("stop", "test", "web2")
     try:
-        without = lab.rollout(mta_sts_domains=changed)
+        without = lab.quick_rollout(mta_sts_domains=changed)
         assert without.status != 0
         assert lab.curl("web1", "example.com") == ENFORCE
         assert lab.dig("_mta-sts.example.com") == txt(TESTING)
         pending = lab.report()["example.com"]
         assert pending["stage"] == "pending"
-        assert [hold["code"] for hold in pending["holds"]][0] == "proof-failed"
+        assert {hold["code"] for hold in pending["holds"]} == {"proof-failed"}
         assert "web2" in pending["holds"][0]["message"]
     finally:
         lab.lab_command("start", "test", "web2")
-    back = lab.rollout(mta_sts_domains=changed)
+    back = lab.quick_rollout(mta_sts_domains=changed)
     assert back.status == 0, back.output
     assert lab.curl("web2", "example.com") == ENFORCE
     assert lab.dig("_mta-sts.example.com") == txt(ENFORCE)
@@ -54,11 +58,11 @@ def test_p1_a_policy_that_one_host_does_not_serve_is_not_announced(lab: Lab) -> 
 def test_p3_foreign_txt_is_reported_and_replaced_only_on_request(lab: Lab) -> None:
     foreign = '"site-verification=0123"'
     lab.nsupdate(f"update add _mta-sts.example.com 5 TXT {foreign}")
-    kept = lab.rollout(mta_sts_domains=[{**COM, "mode": "enforce"}, ORG])
+    kept = lab.quick_rollout(mta_sts_domains=[{**COM, "mode": "enforce"}, ORG])
     assert kept.status != 0
     assert lab.dig("_mta-sts.example.com") == sorted([foreign, *txt(TESTING)])
     assert [hold["code"] for hold in lab.report()["example.com"]["holds"]] == ["record-foreign"]
-    replaced = lab.rollout(mta_sts_domains=[{**COM, "mode": "enforce", "replace_foreign": True}, ORG])
+    replaced = lab.quick_rollout(mta_sts_domains=[{**COM, "mode": "enforce", "replace_foreign": True}, ORG])
     assert replaced.status == 0, replaced.output
     assert lab.dig("_mta-sts.example.com") == txt(ENFORCE)
 
@@ -66,12 +70,12 @@ def test_p3_foreign_txt_is_reported_and_replaced_only_on_request(lab: Lab) -> No
 def test_p3_a_second_mta_sts_record_is_removed(lab: Lab) -> None:
     lab.nsupdate('update add _mta-sts.example.com 5 TXT "v=STSv1; id=20240101"')
     assert len(lab.dig("_mta-sts.example.com")) == 2
-    assert lab.rollout().status == 0
+    assert lab.quick_rollout().status == 0
     assert lab.dig("_mta-sts.example.com") == txt(TESTING)
 
 
 def test_p5_a_domain_that_left_the_inventory_goes_on_being_served(lab: Lab) -> None:
-    without = lab.rollout(mta_sts_domains=[COM])
+    without = lab.quick_rollout(mta_sts_domains=[COM])
     assert without.status == 0, without.output
     assert "example.org: orphan" in without.output
     assert all(lab.curl(host, "example.org") == TESTING for host in lab.policy_hosts)
@@ -79,7 +83,7 @@ def test_p5_a_domain_that_left_the_inventory_goes_on_being_served(lab: Lab) -> N
 
 
 def test_p5_withdrawal_begins_with_mode_none_and_removes_nothing(lab: Lab) -> None:
-    leaving = lab.rollout(mta_sts_domains=[COM, {"domain": "example.org", "state": "absent"}])
+    leaving = lab.quick_rollout(mta_sts_domains=[COM, {"domain": "example.org", "state": "absent"}])
     assert leaving.status == 0, leaving.output
     body = lab.curl("web1", "example.org")
     assert body == TESTING.replace(b"testing", b"none")

@@ -43,13 +43,13 @@ def test_address_records_lead_to_every_policy_host(lab: Lab) -> None:
 def test_a_domain_that_leads_elsewhere_is_pending_and_hurts_no_other(lab: Lab) -> None:
     assert lab.dig("_mta-sts.broken.example") == []
     assert lab.dig("mta-sts.broken.example", "A") == [lab.addresses["mx1"]]
-    again = lab.rollout()
+    again = lab.quick_rollout()
     assert again.status == 0, again.output
     report = lab.report()
     assert report["broken.example"]["stage"] == "pending"
     assert [hold["code"] for hold in report["broken.example"]["holds"]] == ["address-elsewhere"]
     assert {report[domain]["stage"] for domain in POLICIES} == {"enforcing", "testing"}
-    assert lab.rollout(mta_sts_fail_on_pending=True).status != 0
+    assert lab.quick_rollout(mta_sts_fail_on_pending=True).status != 0
 
 
 def test_a_second_rollout_changes_nothing(lab: Lab) -> None:
@@ -121,8 +121,8 @@ def renewal_conf() -> str:
 
 def serial(lab: Lab, host: str) -> str:
     """The serial number of the certificate that a host shows for mta-sts.example.com."""
-    shown = f"openssl s_client -connect {lab.addresses[host]}:443 -servername mta-sts.example.com </dev/null 2>/dev/null"
-    number: str = lab.host("mx1").check_output(f"{shown} | openssl x509 -noout -serial")
+    shown = f"openssl s_client -connect {lab.addresses[host]}:443 -servername mta-sts.example.com"
+    number: str = lab.host("mx1").check_output(f"{shown} </dev/null 2>/dev/null | openssl x509 -noout -serial")
     assert number.startswith("serial=")
     return number
 
@@ -135,13 +135,13 @@ def test_a_changed_policy_gets_a_new_id_and_others_keep_theirs(lab: Lab) -> None
         {"domain": "example.net", "mx": ["mx1.lab.test", "mx2.lab.test"]},
         {"domain": "bücher.example", "mx": ["mx1.lab.test"]},
     ]
-    changed = lab.rollout(mta_sts_domains=domains)
+    changed = lab.quick_rollout(mta_sts_domains=domains)
     assert changed.status == 0, changed.output
     body = lab.curl("web2", "example.com")
     assert body == POLICIES["example.com"].replace(b"2592000", b"1209600")
     assert lab.dig("_mta-sts.example.com") == [f'"v=STSv1; id={policy_id(body)}"'] != before["example.com"]
     assert {domain: lab.dig(f"_mta-sts.{domain}") for domain in others} == {d: before[d] for d in others}
-    back = lab.rollout()
+    back = lab.quick_rollout()
     assert back.status == 0, back.output
     assert lab.dig("_mta-sts.example.com") == before["example.com"]
 

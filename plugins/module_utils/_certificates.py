@@ -11,9 +11,11 @@ policy hosts. Private to this collection.
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import ssl
+import stat
 import subprocess
 import tempfile
 import typing as t
@@ -29,8 +31,18 @@ CERTBOT = "certbot"
 CERTBOT_CONFIG = Path("/etc/letsencrypt")
 CERTBOT_SECONDS = 300
 
-# What the ACME server says to an account that asked for too much (RFC 8555 6.6); asking on makes it worse.
-RATE_LIMITED = re.compile(r"rateLimited|too many (certificates|failed|new|requests|registrations)", re.IGNORECASE)
+MODE = 0o640
+
+# What the ACME server says to an account that asked for too much (RFC 8555 6.6); asking on makes it worse. A limit
+# that only this name, or its own domain, has come up against stops no other.
+RATE_LIMITED = re.compile(r"rateLimited|too many |service busy|rate limit", re.IGNORECASE)
+LIMITED_ALONE = re.compile(r"too many (failed authorizations|certificates)\b", re.IGNORECASE)
+
+# Lines of certbot's that are the same whatever went wrong.
+ADVICE = re.compile(
+    r"(Saving debug log|Requesting a|Renewing an|Account registered|Certbot failed to authenticate|Domain:|Type:|Hint:"
+    r"|Some challenges have failed|Ask for help|See the logfile|Please see the|An unexpected error occurred:$|(- )+-?$)"
+)
 
 
 class CertificateError(Exception):
@@ -53,16 +65,19 @@ class Store:
         self._group = group
 
     def holds(self, name: str, pem: bytes) -> bool:
-        """Whether the name's file has exactly this content."""
+        """Whether the name's file has exactly this content, and can be read by those who shall and no others."""
+        path = self.directory / f"{name}.pem"
         try:
-            return (self.directory / f"{name}.pem").read_bytes() == pem
+            status = path.stat()
+            allowed = stat.S_IMODE(status.st_mode) == MODE and self._group in (None, status.st_gid)
+            return allowed and path.read_bytes() == pem
         except FileNotFoundError:
             return False
 
     def install(self, name: str, pem: bytes) -> None:
         """Puts chain and key of a name where nginx reads them; refuses what nginx could not use."""
         check_pem(pem)
-        write_file(self.directory / f"{name}.pem", pem, 0o640, self._group)
+        write_file(self.directory / f"{name}.pem", pem, MODE, self._group)
 
 
 def check_pem(pem: bytes) -> None:
@@ -95,7 +110,7 @@ def from_files(
             elif changed:
                 store.install(name, pem)
             outcomes[name] = Outcome(changed)
-        except CertificateError as error:
+        except (CertificateError, OSError) as error:
             outcomes[name] = Outcome(error=str(error))
     return outcomes
 
@@ -131,15 +146,15 @@ def from_acme(names: t.Sequence[str], acme: Acme, store: Store, *, check_mode: b
             outcomes[name] = Outcome(error=stop)
         else:
             outcomes[name] = _issue(name, acme, store)
-            if RATE_LIMITED.search(outcomes[name].error):
+            if stops_all(outcomes[name].error):
                 stop = f"not asked for, since the ACME server had said: {outcomes[name].error}"
     return outcomes
 
 
 def _has_lineage(name: str, directory: str) -> bool:
     try:
-        renewal = (CERTBOT_CONFIG / "renewal" / f"{name}.conf").read_text(encoding="utf-8")
-    except FileNotFoundError:
+        renewal = (CERTBOT_CONFIG / "renewal" / f"{name}.conf").read_text(encoding="utf-8", errors="replace")
+    except OSError:
         return False
     server = re.search(r"(?m)^server\s*=\s*(\S+)", renewal)
     # A certificate of another server, such as one for staging, is no certificate.
@@ -155,7 +170,7 @@ def _acme_trouble(directory: str) -> str:
     try:
         with urllib.request.build_opener().open(directory, timeout=30) as response:
             response.read(1 << 20)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         return f"the ACME server {directory} does not answer: {reason}"
     return ""
@@ -172,8 +187,8 @@ def _issue(name: str, acme: Acme, store: Store) -> Outcome:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=CERTBOT_SECONDS, check=False
         )
-    except FileNotFoundError:
-        return Outcome(error="certbot is not installed")
+    except OSError as error:
+        return Outcome(error=f"certbot cannot be run, is it installed? {error}")
     except subprocess.TimeoutExpired:
         return Outcome(error=f"certbot did not finish within {CERTBOT_SECONDS} seconds")
     if done.returncode != 0:
@@ -204,7 +219,11 @@ def _refresh(name: str, acme: Acme, store: Store, *, check_mode: bool) -> Outcom
 def certbot_reason(output: str) -> str:
     """The lines of certbot's output that say what is wrong, without its advice around them."""
     lines = [line.strip() for line in output.splitlines()]
-    telling = [line for line in lines if re.match(r"(Type|Detail|Hint|Error|An unexpected error)", line)]
-    details = [line.partition(":")[2].strip() for line in telling if line.startswith("Detail:")]
-    chosen = details or telling or [line for line in lines if line and "log" not in line.lower()][-2:]
-    return printable("certbot: " + "; ".join(dict.fromkeys(chosen)), 400)
+    details = [line.partition(":")[2].strip() for line in lines if line.startswith("Detail:")]
+    chosen = details or [line for line in lines if line and not ADVICE.match(line)][-3:]
+    return printable("certbot: " + ("; ".join(dict.fromkeys(chosen)) or "failed without saying why"), 400)
+
+
+def stops_all(reason: str) -> bool:
+    """Whether the ACME server would refuse every other name as well."""
+    return bool(RATE_LIMITED.search(reason)) and not LIMITED_ALONE.search(reason)

@@ -12,9 +12,21 @@ import json
 import typing as t
 from pathlib import Path
 
+from ._plan import SCHEMA as PLAN_SCHEMA
 from ._webroot import write_file
 
 Document = dict[str, t.Any]
+
+# What those who carry a plan out read of each of its domains.
+PLAN_ENTRY: t.Final[dict[str, t.Any]] = {
+    "domain": str,
+    "policy_host": str,
+    "serve": bool,
+    "certificate": bool,
+    "mode": (str, type(None)),
+    "mx": list,
+    "max_age": (int, type(None)),
+}
 
 
 class DocumentError(Exception):
@@ -27,17 +39,40 @@ def read_document(path: str) -> Document:
         document = json.loads(Path(path).read_bytes())
     except OSError as error:
         raise DocumentError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DocumentError(f"{path}: not a JSON document: {error}") from None
     if not isinstance(document, dict):
         raise DocumentError(f"{path}: not a JSON object")
     return document
 
 
+def read_plan(path: str) -> Document:
+    """The plan document at a path, of which every part is there that is carried out. Raises L(DocumentError)."""
+    plan = read_document(path)
+    if plan.get("schema") != PLAN_SCHEMA:
+        raise DocumentError(f"{path}: its schema is {plan.get('schema')!r} instead of {PLAN_SCHEMA!r}")
+    if not isinstance(plan.get("policy_hosts"), dict):
+        raise DocumentError(f"{path}: 'policy_hosts' is missing or damaged")
+    if not isinstance(plan.get("domains"), list):
+        raise DocumentError(f"{path}: 'domains' is missing or damaged")
+    for index, entry in enumerate(plan["domains"]):
+        if not isinstance(entry, dict):
+            raise DocumentError(f"{path}: domains[{index}] is damaged")
+        for key, kind in PLAN_ENTRY.items():
+            if key not in entry or not isinstance(entry[key], kind):
+                raise DocumentError(f"{path}: domains[{index}]: {key!r} is missing or damaged")
+    return plan
+
+
 def read_documents(directory: str) -> dict[str, Document]:
     """The documents of a directory by their C(host); none if there is no such directory yet."""
-    documents = (read_document(str(path)) for path in sorted(Path(directory).glob("*.json")))
-    return {document["host"]: document for document in documents}
+    documents = {}
+    for path in sorted(Path(directory).glob("*.json")):
+        document = read_document(str(path))
+        if not isinstance(document.get("host"), str):
+            raise DocumentError(f"{path}: 'host' is missing or damaged")
+        documents[document["host"]] = document
+    return documents
 
 
 def write_document(path: str, document: t.Mapping[str, t.Any]) -> None:

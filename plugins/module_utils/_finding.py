@@ -151,6 +151,13 @@ KINDS: t.Final[dict[str, Kind]] = {
         "leave exactly one TXT record, 'v=TLSRPTv1; rua=...', at this name",
         "RFC 8460 3",
     ),
+    # The check itself
+    "probe-failure": Kind(
+        ERROR,
+        "the check met what it was not made for",
+        "report it to the authors of this collection, with what was seen",
+        "RFC 8461 3",
+    ),
 }
 
 

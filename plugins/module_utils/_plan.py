@@ -73,7 +73,7 @@ def make_plan(
     With C(assume_proof), what check mode needs, every policy counts as proved once nothing else stands
     against it, so that the records to come can be shown.
     """
-    histories = _histories(evidence.served)
+    histories = _histories({host: document for host, document in evidence.served.items() if host in site.hosts})
     entries = []
     record_sets: dict[str, list[Document]] = {"prepare": [], "announce": []}
     for desired in domains:
@@ -147,10 +147,16 @@ def _address(live: Document, site: Site) -> tuple[str, tuple[str, ...]]:
 
 
 def _certificate_failures(domain: str, evidence: Evidence) -> tuple[str, ...]:
+    """Why hosts that did not get through the handshake have no certificate.
+
+    Of other hosts there may be a document of an earlier run, which says nothing about this one.
+    """
+    met = [] if evidence.proof is None else evidence.proof["domains"].get(domain, {}).get("failures", [])
+    hosts = {failure["host"] for failure in met if failure["code"] == "policy-certificate"}
     failures = []
     for host, document in (evidence.certificates or {}).items():
         result = document["certificates"].get(f"mta-sts.{domain}", {})
-        if result.get("error"):
+        if host in hosts and result.get("error"):
             failures.append(f"{host}: no certificate for mta-sts.{domain}: {printable(result['error'], 400)}")
     return tuple(failures)
 

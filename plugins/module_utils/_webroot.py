@@ -9,6 +9,8 @@ library only, because it runs on policy hosts. Private to this collection.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import tempfile
 import typing as t
@@ -55,11 +57,18 @@ def write_files(directory: Path, pending: t.Sequence[Change], mode: int = 0o644)
     """Writes the changed files, each one atomically. Raises OSError; files that were written stay written."""
     if not pending:
         return
-    for leftover in directory.glob(f"{TEMPORARY_PREFIX}*"):
-        leftover.unlink()
+    remove_leftovers(directory)
     for change in pending:
         write_file(directory / change.name, change.after, mode)
     _sync_directory(directory)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Removes what a run that died did not finish. Raises NotADirectoryError when there is no such directory."""
+    if not directory.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "there is no such directory", str(directory))
+    for leftover in directory.glob(f"{TEMPORARY_PREFIX}*"):
+        leftover.unlink(missing_ok=True)
 
 
 def write_file(path: Path, content: bytes, mode: int, group: t.Optional[int] = None) -> None:
@@ -76,7 +85,8 @@ def write_file(path: Path, content: bytes, mode: int, group: t.Optional[int] = N
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
 
 

@@ -128,24 +128,27 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._certificates i
     from_acme,
     from_files,
 )
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_document
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_plan
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import DomainNameError, to_ascii
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._webroot import remove_leftovers
 
 
 def wanted_names(params: t.Mapping[str, t.Any]) -> list[str]:
     """The names that may have a certificate now."""
     if params["document"]:
-        plan = read_document(params["document"])
+        plan = read_plan(params["document"])
         return [entry["policy_host"] for entry in plan["domains"] if entry["certificate"]]
     return [to_ascii(name) for name in params["names"]]
 
 
 def bring(names: list[str], params: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, Outcome]:
-    """The outcome for every name. Raises KeyError for an unknown group."""
+    """The outcome for every name. Raises KeyError for an unknown group, OSError for a missing directory."""
     directory = Path(params["directory"])
     # Before the first run the web server, and with it its group, may not be there yet.
     group = None if check_mode else grp.getgrnam(params["group"]).gr_gid
     store = Store(directory, group)
+    if not check_mode:
+        remove_leftovers(directory)
     if params["source"] == "files":
         return from_files(names, params["certificate_path"], params["key_path"], store, check_mode=check_mode)
     acme = Acme(params["acme_directory"], params["acme_email"], Path(params["webroot"]), Path(params["hook"]))

@@ -102,7 +102,7 @@ import typing as t
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_document
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_plan
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import DomainNameError
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import PolicyError
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy_files import (
@@ -138,7 +138,7 @@ def main() -> t.NoReturn:
     directory = Path(module.params["directory"])
     try:
         if module.params["document"]:
-            plan = read_document(module.params["document"])
+            plan = read_plan(module.params["document"])
             policies = [entry for entry in plan["domains"] if entry["serve"]]
         else:
             policies = module.params["policies"]

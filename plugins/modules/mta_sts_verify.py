@@ -44,7 +44,7 @@ options:
   policy_hosts:
     description:
       - For O(prove=true), the policy hosts and for each the list of the IP addresses at which it can be reached from here.
-      - Defaults to the policy hosts of the plan. Needed only where those are reached at other addresses from here.
+      - A policy host that is not named here is reached at the addresses of the plan.
     type: dict
     default: {}
   resolvers:
@@ -112,11 +112,12 @@ domains:
   returned: success, without O(results)
 """
 
+import sys
 import typing as t
 from collections import Counter
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_document
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_plan
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import DomainNameError, to_ascii
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.dns import (
@@ -138,8 +139,32 @@ def planned_policy(entry: t.Mapping[str, t.Any]) -> Policy:
     return Policy(entry["mode"], tuple(entry["mx"]), entry["max_age"])
 
 
+def given_names(names: t.Iterable[str]) -> list[str]:
+    """The domains as A-labels. Raises DomainNameError, with all that is wrong."""
+    found, mistakes = [], []
+    for name in names:
+        try:
+            found.append(to_ascii(name))
+        except DomainNameError as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise DomainNameError("; ".join(mistakes))
+    return found
+
+
+def reached_at(plan: t.Mapping[str, t.Any], given: t.Mapping[str, t.Any]) -> dict[str, list[str]]:
+    """The addresses of every policy host of a plan, with those of O(policy_hosts) in place of its own."""
+    hosts = {**plan["policy_hosts"], **given}
+    for host, addresses in hosts.items():
+        if not isinstance(addresses, list):
+            raise ValueError(f"policy_hosts: {host}: {addresses!r} is not a list of addresses")
+    return hosts
+
+
 def look(params: t.Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
     """What was asked for, by domain."""
+    if params["timeout"] <= 0 or params["concurrency"] < 1:
+        raise ValueError("timeout and concurrency must be greater than 0")
     settings = Settings(
         resolvers=[parse_server(server) for server in params["resolvers"]],
         authorities=[resolve_server(server) for server in params["authorities"]],
@@ -148,11 +173,11 @@ def look(params: t.Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
         concurrency=params["concurrency"],
     )
     if params["domains"] is not None:
-        return observe({to_ascii(domain): None for domain in params["domains"]}, settings)
-    plan = read_document(params["document"])
+        return observe(dict.fromkeys(given_names(params["domains"])), settings)
+    plan = read_plan(params["document"])
     if params["prove"]:
         policies = {e["domain"]: planned_policy(e) for e in plan["domains"] if e["serve"] and e["certificate"]}
-        return prove(policies, params["policy_hosts"] or plan["policy_hosts"], settings)
+        return prove(policies, reached_at(plan, params["policy_hosts"]), settings)
     return observe({e["domain"]: planned_policy(e) if e["serve"] else None for e in plan["domains"]}, settings)
 
 
@@ -182,8 +207,10 @@ def main() -> t.NoReturn:
         required_if=[("prove", True, ("document",))],
         supports_check_mode=True,
     )
-    if not HAS_DNSPYTHON:
-        module.fail_json(msg=missing_required_lib("dnspython"))
+    if sys.version_info < (3, 11):
+        module.fail_json(msg=f"Needs Python 3.11 or later, this is {sys.version.split()[0]} ({sys.executable})")
+    if not HAS_DNSPYTHON or (dns.version.MAJOR, dns.version.MINOR) < (2, 6):
+        module.fail_json(msg=missing_required_lib("dnspython >= 2.6"))
     try:
         domains = look(module.params)
     except (DocumentError, DomainNameError, OSError, ValueError) as error:

@@ -33,6 +33,8 @@ if t.TYPE_CHECKING:
 
 # More addresses than this tell nothing more about a name, and nobody may make a probe work without end.
 ADDRESS_LIMIT = 16
+# So many look-ups at a time: each has a socket of its own, and a process may not have very many.
+CONCURRENT = 256
 
 Strings = tuple[str, ...]
 Server = tuple[str, int]
@@ -72,17 +74,24 @@ def resolve_server(text: str) -> Server:
 
 
 class Lookup:
-    """Look-ups with a cache of their own, for one event loop."""
+    """Look-ups with a cache of their own, for the event loop that it is made in."""
 
     def __init__(self, resolvers: t.Sequence[Server], authorities: t.Sequence[Server], timeout: float) -> None:
-        """C(resolvers) defaults to the system's; C(authorities) are asked first and without recursion."""
-        self._resolver = dns.asyncresolver.Resolver(configure=not resolvers)
+        """C(resolvers) defaults to the system's; C(authorities) are asked first and without recursion.
+
+        Raises ValueError when the system has none.
+        """
+        try:
+            self._resolver = dns.asyncresolver.Resolver(configure=not resolvers)
+        except dns.resolver.NoResolverConfiguration as error:
+            raise ValueError(f"this system has no DNS resolver, and none was given: {error}") from None
         if resolvers:
             self._resolver.nameservers = [dns.nameserver.Do53Nameserver(*server) for server in resolvers]
         self._resolver.lifetime = timeout
         self._resolver.timeout = timeout / 2
         self._authorities = authorities
         self._timeout = timeout
+        self._turns = asyncio.Semaphore(CONCURRENT)
         self._answers: dict[tuple[str, str], asyncio.Future[list[dns.rdata.Rdata]]] = {}
 
     async def txt(self, name: str) -> tuple[Strings, ...]:
@@ -106,8 +115,12 @@ class Lookup:
     async def _ask(self, name: str, rdtype: str) -> list[t.Any]:
         key = (name, rdtype)
         if key not in self._answers:
-            self._answers[key] = asyncio.ensure_future(self._look_up(name, rdtype))
+            self._answers[key] = asyncio.ensure_future(self._in_turn(name, rdtype))
         return await self._answers[key]
+
+    async def _in_turn(self, name: str, rdtype: str) -> list[dns.rdata.Rdata]:
+        async with self._turns:
+            return await self._look_up(name, rdtype)
 
     async def _look_up(self, name: str, rdtype: str) -> list[dns.rdata.Rdata]:
         try:
@@ -123,6 +136,9 @@ class Lookup:
             return []
         except (dns.exception.DNSException, OSError, ValueError) as error:
             raise DnsFailure(f"{name} {rdtype}: {str(error) or type(error).__name__}") from None
+        if answer.rrset is None and not answer.response.flags & (dns.flags.AA | dns.flags.RA):
+            # A referral has no records either, and yet says nothing about what there is.
+            raise DnsFailure(f"{name} {rdtype}: {answer.nameserver} is no resolver and does not know")
         return list(answer.rrset or ())
 
     async def _ask_authorities(

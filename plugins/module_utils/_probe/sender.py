@@ -14,7 +14,7 @@ import ssl
 import typing as t
 from dataclasses import dataclass
 
-from .._finding import ERROR, Finding, worst
+from .._finding import ERROR, KINDS, Finding, printable, worst
 from .._names import mx_matches
 from .._policy import Policy, PolicyError, parse_policy, policy_id, render_policy
 from .._record import RecordError, StsRecord, TlsrptRecord, select_sts_record, select_tlsrpt_record
@@ -23,10 +23,13 @@ from .https import FetchFailure, fetch_policy, strict_context
 from .smtp import SmtpFailure, probe_starttls
 
 Document = dict[str, t.Any]
-Result = t.TypeVar("Result")
 
-# More MX hosts than this tell nothing more about a domain.
+# More MX hosts, or patterns, or TXT records at one name than this tell nothing more about a domain.
 MX_LIMIT = 32
+RECORD_LIMIT = 32
+# So many connections at a time, whatever the number of domains: a process may not have very many open, and one
+# domain with all the addresses it may have must not use up what the others need.
+CONNECTIONS = 256
 STS_PREFIX = "v=STSv1;"
 TLSRPT_PREFIX = "v=TLSRPTv1;"
 
@@ -46,57 +49,65 @@ def observe(domains: t.Mapping[str, t.Optional[Policy]], settings: Settings) -> 
     """What a strict sender sees of each domain.
 
     A domain may come with the policy that it shall have, whose MX patterns are then the ones that count.
+    Raises ValueError for settings that cannot be used, and for nothing that is seen.
     """
-    sender = _Sender(settings)
-    return asyncio.run(
-        _concurrently(domains, lambda domain: sender.observe(domain, domains[domain]), settings.concurrency)
-    )
+
+    async def work(sender: _Sender, domain: str) -> Document:
+        try:
+            return await sender.observe(domain, domains[domain])
+        except Exception as error:
+            return _seen(findings=[_escaped(domain, error)])
+
+    return asyncio.run(_concurrently(domains, work, settings))
 
 
 def prove(
     policies: t.Mapping[str, Policy], hosts: t.Mapping[str, t.Sequence[str]], settings: Settings
 ) -> dict[str, Document]:
-    """Fetches each domain's policy from every address of every policy host, and once the public way.
+    """Fetches each domain's policy from every address of every policy host, and from the public ones.
 
-    A document has the policy's C(id), how often exactly its bytes were C(fetched), and the C(failures).
+    A document has the policy's C(id), how many addresses served exactly its bytes (C(fetched)), and the
+    C(failures). Raises ValueError for settings that cannot be used, and for nothing that is seen.
     """
-    sender = _Sender(settings)
-    return asyncio.run(
-        _concurrently(policies, lambda domain: sender.prove(domain, policies[domain], hosts), settings.concurrency)
-    )
+    bodies = {domain: render_policy(policy) for domain, policy in policies.items()}
+
+    async def work(sender: _Sender, domain: str) -> Document:
+        try:
+            fetched, failures = await sender.prove(domain, bodies[domain], hosts)
+        except Exception as error:
+            fetched, failures = 0, [_failure("public", _escaped(domain, error))]
+        return {"id": policy_id(bodies[domain]), "fetched": fetched, "failures": failures}
+
+    return asyncio.run(_concurrently(bodies, work, settings))
 
 
 async def _concurrently(
-    domains: t.Iterable[str], work: t.Callable[[str], t.Awaitable[Result]], concurrency: int
-) -> dict[str, Result]:
-    """The results in the order of the domains, with at most C(concurrency) under way."""
+    domains: t.Iterable[str], work: t.Callable[[_Sender, str], t.Awaitable[Document]], settings: Settings
+) -> dict[str, Document]:
+    """The results in the order of the domains, with at most C(concurrency) of them under way."""
+    sender = _Sender(settings)
     queue = list(domains)
-    results: dict[str, Result] = {}
+    results: dict[str, Document] = {}
     pending = iter(queue)
 
     async def worker() -> None:
         for domain in pending:
-            results[domain] = await work(domain)
+            results[domain] = await work(sender, domain)
 
-    await asyncio.gather(*(worker() for _worker in range(min(concurrency, len(queue)))))
+    await asyncio.gather(*(worker() for _worker in range(min(settings.concurrency, len(queue)))))
     return {domain: results[domain] for domain in queue}
 
 
 class _Sender:
+    """What is shared while domains are looked at, in one event loop."""
+
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._timeout = settings.timeout
         self._context: ssl.SSLContext = strict_context(settings.ca_file)
-        self._lookups: t.Optional[Lookup] = None
+        self._lookup = Lookup(settings.resolvers, settings.authorities, settings.timeout)
+        self._connections = asyncio.Semaphore(CONNECTIONS)
         # An MX host that serves many domains is probed once.
         self._mx_probes: dict[str, asyncio.Task[list[Finding]]] = {}
-
-    @property
-    def _lookup(self) -> Lookup:
-        # Made inside of the event loop that it is used in.
-        if self._lookups is None:
-            settings = self._settings
-            self._lookups = Lookup(settings.resolvers, settings.authorities, settings.timeout)
-        return self._lookups
 
     async def observe(self, domain: str, wanted: t.Optional[Policy]) -> Document:
         findings: list[Finding] = []
@@ -110,49 +121,49 @@ class _Sender:
         hosts: t.Optional[tuple[str, ...]] = None
         if judged is not None and judged.mode != "none":
             hosts = await self._mx_hosts(domain, judged, findings)
-        return {
-            "verdict": _verdict(record, addresses, policy, findings),
-            "record_id": record.id if record else None,
-            "foreign_records": foreign,
-            "tlsrpt": list(tlsrpt.rua) if tlsrpt else [],
-            "foreign_tlsrpt_records": foreign_tlsrpt,
-            "addresses": None if addresses is None else list(addresses),
-            "policy": {
-                "id": policy_id(body),
-                "mode": policy.mode,
-                "mx": list(policy.mx),
-                "max_age": policy.max_age,
-            }
+        return _seen(
+            verdict=_verdict(record, addresses, policy, findings),
+            record_id=record.id if record else None,
+            foreign_records=foreign,
+            tlsrpt=list(tlsrpt.rua) if tlsrpt else [],
+            foreign_tlsrpt_records=foreign_tlsrpt,
+            addresses=None if addresses is None else list(addresses),
+            policy={"id": policy_id(body), "mode": policy.mode, "mx": list(policy.mx), "max_age": policy.max_age}
             if policy is not None and body is not None
             else None,
-            "mx": None if hosts is None else list(hosts),
-            "findings": [finding.to_dict() for finding in findings],
-        }
+            mx=None if hosts is None else list(hosts),
+            findings=findings,
+        )
 
-    async def prove(self, domain: str, policy: Policy, hosts: t.Mapping[str, t.Sequence[str]]) -> Document:
+    async def prove(
+        self, domain: str, body: bytes, hosts: t.Mapping[str, t.Sequence[str]]
+    ) -> tuple[int, list[Document]]:
+        """How many addresses serve exactly this policy, and what the others do."""
         name = f"mta-sts.{domain}"
-        body = render_policy(policy)
-        targets = [(host, address) for host, addresses in hosts.items() for address in addresses]
         failures: list[Document] = []
+        # A policy host's own address is, as a rule, a public one, too: what it serves is the same.
+        targets: dict[str, str] = {}
+        for host, addresses in hosts.items():
+            if not addresses:
+                seen = f"no address is known at which the policy host {host} can be reached from here"
+                failures.append(_failure(host, Finding("policy-unreachable", f"https://{name}", seen)))
+            targets.update({address: host for address in addresses if address not in targets})
         try:
             public = await self._lookup.addresses(name)
-            targets += [("public", address) for address in public]
+            targets.update({address: "public" for address in public if address not in targets})
             if not public:
                 failures.append(_failure("public", Finding("policy-host-missing", name, "has no address in DNS")))
         except DnsFailure as error:
             failures.append(_failure("public", Finding("dns-failure", name, str(error))))
-        outcomes = await asyncio.gather(*(self._prove_one(name, address, body) for _host, address in targets))
-        for (host, _address), finding in zip(targets, outcomes):
-            if finding is not None:
-                failures.append(_failure(host, finding))
-        return {"id": policy_id(body), "fetched": outcomes.count(None), "failures": failures}
+        outcomes = await asyncio.gather(*(self._prove_one(name, address, body) for address in targets))
+        failures += [_failure(host, finding) for host, finding in zip(targets.values(), outcomes) if finding]
+        return outcomes.count(None), failures
 
     async def _prove_one(self, name: str, address: str, body: bytes) -> t.Optional[Finding]:
         subject = f"https://{name} at {address}"
-        try:
-            served = await fetch_policy(name, address, self._context, self._settings.timeout)
-        except FetchFailure as error:
-            return Finding(error.code, subject, error.seen)
+        served = await self._fetch(name, address)
+        if isinstance(served, FetchFailure):
+            return Finding(served.code, subject, served.seen)
         if served != body:
             seen = f"serves the policy with id {policy_id(served)} instead of {policy_id(body)}"
             return Finding("policy-differs", subject, seen)
@@ -200,7 +211,7 @@ class _Sender:
     async def _published_policy(
         self, domain: str, findings: list[Finding]
     ) -> tuple[t.Optional[tuple[str, ...]], t.Optional[bytes]]:
-        """The policy host's addresses (none: DNS did not answer) and the policy, if all serve the same."""
+        """The policy host's addresses (none: DNS did not answer) and the policy that the first of them serves."""
         name = f"mta-sts.{domain}"
         try:
             addresses = await self._lookup.addresses(name)
@@ -224,10 +235,11 @@ class _Sender:
         return addresses, bodies[0] if bodies else None
 
     async def _fetch(self, name: str, address: str) -> t.Union[bytes, FetchFailure]:
-        try:
-            return await fetch_policy(name, address, self._context, self._settings.timeout)
-        except FetchFailure as error:
-            return error
+        async with self._connections:
+            try:
+                return await fetch_policy(name, address, self._context, self._timeout)
+            except FetchFailure as error:
+                return error
 
     def _parse(self, domain: str, body: t.Optional[bytes], findings: list[Finding]) -> t.Optional[Policy]:
         if body is None:
@@ -245,13 +257,12 @@ class _Sender:
             findings.append(Finding("dns-failure", domain, str(error)))
             return None
         if not hosts:
-            findings.append(Finding("mx-missing", domain, "has no MX record"))
+            findings.append(Finding("mx-missing", domain, "has no MX record that names a host"))
         for host in hosts:
             if not mx_matches(host, policy.mx):
                 findings.append(Finding("mx-unmatched", host, f"matches none of {', '.join(policy.mx)}"))
-        for pattern in policy.mx:
-            if hosts and not any(mx_matches(host, [pattern]) for host in hosts):
-                findings.append(Finding("mx-unused", pattern, f"matches no MX host of {domain}"))
+        unused = [p for p in policy.mx if hosts and not any(mx_matches(host, [p]) for host in hosts)]
+        findings += [Finding("mx-unused", p, f"matches no MX host of {domain}") for p in unused[:MX_LIMIT]]
         for found in await asyncio.gather(*(self._mx_probe(host) for host in hosts)):
             findings.extend(found)
         return hosts
@@ -272,15 +283,51 @@ class _Sender:
         return [finding for finding in outcomes if finding is not None]
 
     async def _probe_address(self, host: str, address: str) -> t.Optional[Finding]:
-        try:
-            await probe_starttls(host, address, self._context, self._settings.timeout)
-        except SmtpFailure as error:
-            return Finding(error.code, f"{host}:25 at {address}", error.seen)
+        async with self._connections:
+            try:
+                await probe_starttls(host, address, self._context, self._timeout)
+            except SmtpFailure as error:
+                return Finding(error.code, f"{host}:25 at {address}", error.seen)
         return None
 
 
+def _seen(
+    *,
+    findings: t.Sequence[Finding],
+    verdict: str = "broken",
+    record_id: t.Optional[str] = None,
+    foreign_records: t.Optional[list[str]] = None,
+    tlsrpt: t.Sequence[str] = (),
+    foreign_tlsrpt_records: t.Optional[list[str]] = None,
+    addresses: t.Optional[list[str]] = None,
+    policy: t.Optional[Document] = None,
+    mx: t.Optional[list[str]] = None,
+) -> Document:
+    """The document of one domain. What is not known is none, which is not the same as that there is none."""
+    order = list(KINDS)
+    # In an order that does not depend on which answer came first.
+    findings = sorted(findings, key=lambda finding: (order.index(finding.code), finding.subject, finding.seen))
+    return {
+        "verdict": verdict,
+        "record_id": record_id,
+        "foreign_records": foreign_records,
+        "tlsrpt": list(tlsrpt),
+        "foreign_tlsrpt_records": foreign_tlsrpt_records,
+        "addresses": addresses,
+        "policy": policy,
+        "mx": mx,
+        "findings": [finding.to_dict() for finding in findings],
+    }
+
+
+def _escaped(domain: str, error: Exception) -> Finding:
+    """What nobody thought of is one domain's finding, and not the end of a run over all of them."""
+    return Finding("probe-failure", domain, f"{type(error).__name__}: {error}")
+
+
 def _foreign(records: t.Sequence[Strings], prefix: str) -> list[str]:
-    return [text for text in map("".join, records) if not text.startswith(prefix)]
+    texts = [printable(text) for text in map("".join, records) if not text.startswith(prefix)]
+    return texts[:RECORD_LIMIT]
 
 
 def _failure(host: str, finding: Finding) -> Document:
@@ -294,7 +341,8 @@ def _verdict(
     findings: t.Sequence[Finding],
 ) -> str:
     """What the domain is to a sender that meets it for the first time: a mode, broken, or absent."""
-    if not addresses and any(finding.code == "record-missing" for finding in findings):
+    # Addresses that are not known may be there all the same.
+    if addresses == () and any(finding.code == "record-missing" for finding in findings):
         return "absent"
     if record is None or policy is None:
         return "broken"

@@ -29,7 +29,7 @@ class SmtpFailure(Exception):
 
 
 async def probe_starttls(host: str, address: str, context: ssl.SSLContext, timeout: float, port: int = 25) -> None:
-    """Returns when C(address) offers STARTTLS with a chain that verifies for C(host).
+    """Returns when C(address) offers STARTTLS with a chain that verifies for C(host), and speaks SMTP behind it.
 
     C(timeout) in seconds bounds the whole dialogue. Raises L(SmtpFailure).
     """
@@ -46,44 +46,85 @@ async def probe_starttls(host: str, address: str, context: ssl.SSLContext, timeo
 
 
 async def _dialogue(host: str, address: str, port: int, context: ssl.SSLContext) -> None:
-    reader, writer = await asyncio.open_connection(address, port, limit=LINE_LIMIT)
+    reader, writer = await asyncio.open_connection(address, port)
     try:
-        code, lines = await _reply(reader)
+        smtp = _Smtp(reader, writer)
+        code, lines = await smtp.reply()
         if code != "220":
             raise SmtpFailure("mx-unreachable", f"greets with {code} {lines[0]}")
-        code, lines = await _command(reader, writer, f"EHLO {_literal(writer)}")
-        if code != "250" or "STARTTLS" not in (line.strip().upper() for line in lines[1:]):
+        ehlo = f"EHLO {_literal(writer)}"
+        code, lines = await smtp.command(ehlo)
+        if code != "250":
+            raise SmtpFailure("mx-starttls", f"answers EHLO with {code} {lines[0]}")
+        if "STARTTLS" not in (line.strip().upper() for line in lines[1:]):
             raise SmtpFailure("mx-starttls", "does not offer STARTTLS")
-        code, lines = await _command(reader, writer, "STARTTLS")
+        code, lines = await smtp.command("STARTTLS")
         if code != "220":
             raise SmtpFailure("mx-starttls", f"answers STARTTLS with {code} {lines[0]}")
-        await writer.start_tls(context, server_hostname=host)
-        await _command(reader, writer, "QUIT")
+        # RFC 3207 4.2: nothing that was said before the handshake may be taken for said behind it.
+        if smtp.has_more:
+            raise SmtpFailure("mx-starttls", "sends more in plain text after its answer to STARTTLS")
+        await _start_tls(writer, host, context)
+        code, lines = await smtp.command(ehlo)
+        if code != "250":
+            raise SmtpFailure("mx-starttls", f"answers EHLO over TLS with {code} {lines[0]}")
+        writer.write(b"QUIT\r\n")
     finally:
         with contextlib.suppress(OSError, RuntimeError):
             writer.transport.abort()
 
 
-async def _command(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: str) -> tuple[str, list[str]]:
-    writer.write(f"{line}\r\n".encode("ascii"))
-    return await _reply(reader)
+async def _start_tls(writer: asyncio.StreamWriter, host: str, context: ssl.SSLContext) -> None:
+    # The event loop makes the TLS object in a callback, where an error would only be logged, and waited for.
+    context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=host)
+    try:
+        await writer.start_tls(context, server_hostname=host)
+    except ssl.SSLError:
+        raise
+    except (OSError, EOFError) as error:
+        raise SmtpFailure("mx-starttls", f"TLS handshake: {error_text(error)}") from None
 
 
-async def _reply(reader: asyncio.StreamReader) -> tuple[str, list[str]]:
-    lines = []
-    for _line in range(REPLY_LINES):
-        try:
-            raw = await reader.readuntil(b"\n")
-        except asyncio.LimitOverrunError:
-            raise SmtpFailure("mx-unreachable", "sends a line without end") from None
-        text = raw.decode("ascii", "backslashreplace").rstrip("\r\n")
-        code, separator = text[:3], text[3:4]
-        if not code.isdigit() or separator not in ("-", " ", ""):
-            raise SmtpFailure("mx-unreachable", f"does not speak SMTP: {text[:60]}")
-        lines.append(text[4:])
-        if separator != "-":
-            return code, lines
-    raise SmtpFailure("mx-unreachable", "sends a reply without end")
+class _Smtp:
+    """The client's side of a dialogue, with lines and replies of bounded size."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._received = b""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether more has come than the replies that were read."""
+        return bool(self._received)
+
+    async def command(self, line: str) -> tuple[str, list[str]]:
+        self._writer.write(f"{line}\r\n".encode("ascii"))
+        return await self.reply()
+
+    async def reply(self) -> tuple[str, list[str]]:
+        """The code of a reply, and the text of its lines (RFC 5321 4.2.1)."""
+        lines = []
+        for _line in range(REPLY_LINES):
+            text = (await self._line()).decode("ascii", "backslashreplace").rstrip("\r")
+            code, separator = text[:3], text[3:4]
+            if len(code) < 3 or not code.isdigit() or separator not in ("-", " ", ""):
+                raise SmtpFailure("mx-unreachable", f"does not speak SMTP: {text[:60]}")
+            lines.append(text[4:])
+            if separator != "-":
+                return code, lines
+        raise SmtpFailure("mx-unreachable", "sends a reply without end")
+
+    async def _line(self) -> bytes:
+        while b"\n" not in self._received[: LINE_LIMIT + 1]:
+            if len(self._received) > LINE_LIMIT:
+                raise SmtpFailure("mx-unreachable", "sends a line without end")
+            part = await self._reader.read(1 << 20)
+            if not part:
+                raise EOFError
+            self._received += part
+        line, _newline, self._received = self._received.partition(b"\n")
+        return line
 
 
 def _literal(writer: asyncio.StreamWriter) -> str:

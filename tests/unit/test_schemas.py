@@ -1,0 +1,253 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The documents of a run are what their published schemas say, made by the code that makes them in a run."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import datetime as dt
+import json
+import socket
+import socketserver
+import threading
+import typing as t
+from pathlib import Path
+
+import dns.message
+import dns.rrset
+import pytest
+import trustme
+from ansible_collections.postmaster.mta_sts.plugins.action import (
+    mta_sts_certificates,
+    mta_sts_policies_info,
+    mta_sts_verify,
+)
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._certificates import Store, from_files
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._finding import KINDS
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import Desired, read_domains
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import Evidence, Site, make_plan
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, policy_id, render_policy
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy_files import describe_files, render_files
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.sender import Settings, observe, prove
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._report import Run, make_report
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136.reconcile import run as update
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136.record_sets import parse_record_sets
+from jsonschema import Draft202012Validator, ValidationError  # type: ignore[import-untyped]
+
+SCHEMAS = Path(__file__).resolve().parents[2] / "docs/schemas"
+NAMES = sorted(path.stem for path in SCHEMAS.glob("*.json"))
+NOW = dt.datetime(2026, 11, 23, 10, tzinfo=dt.timezone.utc)
+LOOPBACK = "127.0.0.1"
+SITE = Site({"web1": [LOOPBACK], "web2": ["2001:db8::2"]})
+MX = ("mx1.example.net",)
+TESTING = Policy("testing", MX, 86400)
+ID = policy_id(render_policy(TESTING))
+
+Document = dict[str, t.Any]
+
+
+def schema(name: str) -> Document:
+    found: Document = json.loads((SCHEMAS / f"{name}.json").read_text())
+    return found
+
+
+def check(name: str, document: Document) -> Document:
+    """The document as a reader of its file gets it."""
+    read: Document = json.loads(json.dumps(document))
+    Draft202012Validator(schema(name)).validate(read)
+    return read
+
+
+def written(keys: t.Sequence[str], result: Document) -> Document:
+    """A results document, of what its action plugin takes from the module's result."""
+    return {"host": "web1", **{key: result[key] for key in keys}}
+
+
+class Zone(socketserver.BaseRequestHandler):
+    """A name server with a few records, on the loopback."""
+
+    RECORDS: t.ClassVar[dict[tuple[str, str], tuple[str, ...]]] = {
+        ("_mta-sts.example.com.", "TXT"): (f'"v=STSv1; id={ID}"', '"token=1"'),
+        ("_smtp._tls.example.com.", "TXT"): ('"v=TLSRPTv1; rua=mailto:tls@example.com"',),
+        ("mta-sts.example.com.", "A"): (LOOPBACK,),
+        ("example.com.", "MX"): ("10 mx1.example.net.", "20 mx2.example.net."),
+    }
+
+    def handle(self) -> None:
+        data, server = self.request
+        query = dns.message.from_wire(data)
+        answer = dns.message.make_response(query, recursion_available=True)
+        asked = query.question[0]
+        records = self.RECORDS.get((asked.name.to_text(), dns.rdatatype.to_text(asked.rdtype)), ())
+        if records:
+            answer.answer.append(dns.rrset.from_text(asked.name, 5, "IN", asked.rdtype, *records))
+        server.sendto(answer.to_wire(), self.client_address)
+
+
+@pytest.fixture(scope="module")
+def settings() -> t.Iterator[Settings]:
+    with socketserver.UDPServer((LOOPBACK, 0), Zone) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield Settings(resolvers=[(LOOPBACK, server.server_address[1])], timeout=5.0)
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def closed_port() -> int:
+    """A port of the loopback on which nothing listens."""
+    with socket.socket() as listener:
+        listener.bind((LOOPBACK, 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def observed(settings: Settings, closed_port: int) -> Document:
+    seen = observe({"example.com": TESTING, "example.org": None}, settings)
+    silent = Settings(resolvers=[(LOOPBACK, closed_port)], timeout=0.2)
+    seen.update(observe({"example.net": None}, silent))
+    return check("observed", written(mta_sts_verify.ActionModule.result_keys, {"domains": seen}))
+
+
+@pytest.fixture(scope="module")
+def served() -> Document:
+    files = render_files([{"domain": "example.com", "mode": "testing", "mx": list(MX), "max_age": 86400}])
+    files["mta-sts.orphan.example.txt"] = render_policy(Policy("enforce", ("*.mail.example.org",), 2592000))
+    files["mta-sts.broken.example.txt"] = b"version: STSv1\n"
+    policies, damaged = describe_files(files)
+    assert damaged
+    result = {"policies": policies, "damaged": damaged}
+    return check("served", written(mta_sts_policies_info.ActionModule.result_keys, result))
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Document:
+    given, tls = tmp_path_factory.mktemp("given"), tmp_path_factory.mktemp("tls")
+    names = ["mta-sts.example.com", "mta-sts.example.org"]
+    issued = trustme.CA().issue_cert(names[0])
+    issued.private_key_and_cert_chain_pem.write_to_path(given / f"{names[0]}.pem")
+    path = str(given / "{name}.pem")
+    outcomes = from_files(names, path, path, Store(tls, None), check_mode=False)
+    assert [(outcome.changed, bool(outcome.error)) for outcome in outcomes.values()] == [(True, False), (False, True)]
+    result = {"certificates": {name: dataclasses.asdict(outcome) for name, outcome in outcomes.items()}}
+    return check("certificates", written(mta_sts_certificates.ActionModule.result_keys, result))
+
+
+@pytest.fixture(scope="module")
+def proof(settings: Settings) -> Document:
+    proved = prove({"example.com": TESTING}, {"web1": [LOOPBACK]}, settings)
+    assert proved["example.com"]["failures"]
+    return check("proof", written(mta_sts_verify.ActionModule.result_keys, {"domains": proved}))
+
+
+def plan_of(desired: t.Sequence[Desired], evidence: Evidence, *, assume_proof: bool = False) -> Document:
+    return check("plan", make_plan(desired, SITE, evidence, NOW, assume_proof=assume_proof))
+
+
+DESIRED = read_domains(
+    [
+        {"domain": "example.com", "mx": list(MX), "tlsrpt": ["mailto:tls@example.com"], "replace_foreign": True},
+        {"domain": "example.org", "mx": ["*.mail.example.org"], "mode": "enforce"},
+        {"domain": "example.net", "mx": list(MX), "mode": "none"},
+        {"domain": "gone.example", "state": "absent"},
+        {"domain": "orphan.example", "state": "absent"},
+    ],
+    {},
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_schema_is_sound_and_named(name: str) -> None:
+    document = schema(name)
+    Draft202012Validator.check_schema(document)
+    assert document["title"] == f"postmaster.mta_sts/{name}/1"
+    constant = document["properties"].get("schema")
+    assert constant is None or constant == {"const": document["title"]}
+    assert document["additionalProperties"] is False
+
+
+def test_shared_parts_are_the_same_everywhere() -> None:
+    parts: dict[str, Document] = {}
+    for name in NAMES:
+        for part, definition in schema(name).get("$defs", {}).items():
+            assert parts.setdefault(part, definition) == definition, (name, part)
+    assert "finding" in parts
+
+
+def test_observed_has_all_that_may_be_known_and_unknown(observed: Document) -> None:
+    known, none, unknown = (observed["domains"][name] for name in ("example.com", "example.org", "example.net"))
+    assert known["record_id"] == ID
+    assert known["mx"] == ["mx1.example.net", "mx2.example.net"]
+    assert {"record-foreign", "mx-unmatched", "mx-address-missing"} <= {found["code"] for found in known["findings"]}
+    assert none["addresses"] == none["foreign_records"] == []
+    assert unknown["addresses"] is unknown["foreign_records"] is unknown["mx"] is None
+
+
+def test_plan_at_every_step_of_a_run(
+    served: Document, observed: Document, certificates: Document, proof: Document
+) -> None:
+    first = plan_of(DESIRED, Evidence({}))
+    assert {entry["stage"] for entry in first["domains"]} == {"pending", "absent"}
+    second = plan_of(DESIRED, Evidence({"web1": served}, observed))
+    assert second["record_sets"]["prepare"]
+    assert not second["record_sets"]["announce"]
+    third = plan_of(DESIRED[:1], Evidence({"web1": served}, observed, proof, {"web1": certificates}))
+    assert third["orphans"] == ["orphan.example"]
+    assert [hold["code"] for hold in third["domains"][0]["holds"]] == ["proof-failed"]
+    preview = plan_of(DESIRED, Evidence({"web1": served}, observed), assume_proof=True)
+    assert preview["record_sets"]["announce"]
+
+
+def test_results_of_record_sets(closed_port: int, tmp_path: Path, observed: Document) -> None:
+    plan = plan_of(DESIRED, Evidence({}, observed), assume_proof=True)
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    params = {
+        "server": LOOPBACK, "port": closed_port, "timeout": 5,
+        "key_name": None, "key_algorithm": "hmac-sha256", "key_secret": None,
+        "record_sets": None, "document": str(tmp_path / "plan.json"), "section": "announce",
+        "results": str(tmp_path / "announced.json"), "continue_on_error": True,
+    }  # fmt: skip
+    assert update(params, check_mode=False)["failed"]
+    failed = check("record-sets-results", json.loads((tmp_path / "announced.json").read_text()))
+    assert failed["counts"]["failed"] == len(failed["results"]) == len(plan["record_sets"]["announce"]) > 0
+    report = check("report", make_report(Run(plan, observed, [failed]), NOW, NOW))
+    assert "record-failed" in {hold["code"] for domain in report["domains"] for hold in domain["holds"]}
+
+
+def test_report_of_a_run_that_announced(observed: Document) -> None:
+    body = render_policy(TESTING)
+    proved = {"host": "web1", "domains": {"example.com": {"id": policy_id(body), "fetched": 2, "failures": []}}}
+    plan = plan_of(DESIRED[:1], Evidence({}, observed, check("proof", proved)))
+    (wanted,) = (one for one in plan["record_sets"]["announce"] if one["type"] == "TXT")
+    results = []
+    statuses: tuple[t.Literal["changed", "ok"], ...] = ("changed", "ok")
+    for status in statuses:
+        (record_set,) = parse_record_sets([wanted])
+        record_set.status = status
+        record_set.before = record_set.wanted if status == "ok" else None
+        counts = {"ok": 0, "changed": 0, "failed": 0, status: 1}
+        results.append(check("record-sets-results", {"counts": counts, "results": [record_set.result()]}))
+    for document, check_mode, expected in (
+        (results[0], False, "announced"),
+        (results[0], True, "to come"),
+        (results[1], False, "in place"),
+    ):
+        run = Run(plan, observed, [document], check_mode)
+        report = check("report", make_report(run, NOW, NOW + dt.timedelta(seconds=2)))
+        assert report["domains"][0]["announcement"] == expected
+        assert {finding["code"] for finding in report["domains"][0]["findings"]} <= set(KINDS)
+        assert report["domains"][0]["findings"]
+
+
+def test_what_a_schema_does_not_know_is_refused(served: Document, observed: Document) -> None:
+    documents = {"served": served, "observed": observed, "plan": plan_of(DESIRED, Evidence({}))}
+    for name, document in documents.items():
+        with pytest.raises(ValidationError):
+            check(name, {**document, "extra": 1})
+        less = copy.deepcopy(document)
+        less.popitem()
+        with pytest.raises(ValidationError):
+            check(name, less)
