@@ -117,16 +117,15 @@ def test_an_acme_server_that_is_down_holds_only_what_needs_it(lab: Lab) -> None:
 
 def test_an_nginx_configuration_that_was_broken_before(lab: Lab) -> None:
     lab.host("web1").check_output("echo 'nonsense;' > /etc/nginx/conf.d/broken.conf")
-    before = [lab.zone("example.com"), lab.host("web1").check_output("cat /etc/nginx/conf.d/mta-sts.conf")]
+    before = footprint(lab)
     try:
         refused = lab.quick_rollout(mta_sts_domains=[{**COM, "mode": "enforce"}, ORG])
         assert refused.status != 0
         assert "/etc/nginx/conf.d/broken.conf:1" in refused.output
-        assert "Nothing of it was changed" in refused.output
-        assert [
-            lab.zone("example.com"),
-            lab.host("web1").check_output("cat /etc/nginx/conf.d/mta-sts.conf"),
-        ] == before
+        assert "Nothing on this host was changed" in refused.output
+        after = footprint(lab)
+        assert (after[0], after[2:]) == (before[0], before[2:])
+        assert {hold["code"] for hold in lab.report()["example.com"]["holds"]} == {"proof-failed"}
     finally:
         lab.host("web1").check_output("rm /etc/nginx/conf.d/broken.conf")
 

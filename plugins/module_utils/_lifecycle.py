@@ -36,6 +36,7 @@ HOLD_CODES: t.Final[dict[str, str]] = {
     "proof-failed": "a policy host does not serve the expected policy to a strict sender",
     "record-failed": "a DNS record could not be brought to its wanted state",
     "withdrawal": "the domain is being withdrawn",
+    "tlsrpt-foreign": "a TXT record that is not ours keeps the TLSRPT record out; the policy goes on without it",
 }
 
 
@@ -75,6 +76,8 @@ class Observed:
     addresses: tuple[str, ...] = ()
     # TXT records at _mta-sts.<domain> that do not begin as an MTA-STS record does.
     foreign_records: tuple[str, ...] = ()
+    # Likewise at _smtp._tls.<domain>.
+    foreign_tlsrpt_records: tuple[str, ...] = ()
     certificate_failures: tuple[str, ...] = ()
     proof: t.Optional[Proof] = None
 
@@ -122,7 +125,7 @@ def decide(desired: Desired, history: t.Sequence[Served], observed: t.Optional[O
                 "the policy says 'none'; keep it served and announced until no sender can hold an older policy",
             ),
         )
-    return Decision(stage, policy, announce, certificate, holds, now)
+    return Decision(stage, policy, announce, certificate, holds + _holds_of_tlsrpt(desired, observed), now)
 
 
 def policy_to_serve(desired: Desired, history: t.Sequence[Served]) -> t.Optional[Policy]:
@@ -158,6 +161,13 @@ def _holds_before_proof(desired: Desired, observed: Observed) -> tuple[Hold, ...
         seen = "; ".join(observed.foreign_records)
         holds.append(Hold("record-foreign", f"_mta-sts.{desired.domain} has a TXT record that is not ours: {seen}"))
     return tuple(holds)
+
+
+def _holds_of_tlsrpt(desired: Desired, observed: Observed) -> tuple[Hold, ...]:
+    if not desired.tlsrpt or not observed.foreign_tlsrpt_records or desired.replace_foreign:
+        return ()
+    seen = "; ".join(observed.foreign_tlsrpt_records)
+    return (Hold("tlsrpt-foreign", f"_smtp._tls.{desired.domain} has a TXT record that is not ours: {seen}"),)
 
 
 def _holds_of_proof(policy: Policy, observed: Observed) -> tuple[Hold, ...]:

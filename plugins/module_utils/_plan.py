@@ -9,6 +9,7 @@ plain JSON; C(docs/schemas/plan.json) describes it. Pure, and private to this co
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import ipaddress
 import typing as t
@@ -82,9 +83,7 @@ def make_plan(
         decision = decide(desired, history, observed, now)
         if assume_proof and observed is not None and decision.policy is not None:
             identifier = policy_id(render_policy(decision.policy))
-            assumed = Observed(
-                observed.address, observed.addresses, observed.foreign_records, proof=Proof(identifier, 1)
-            )
+            assumed = dataclasses.replace(observed, certificate_failures=(), proof=Proof(identifier, 1))
             decision = decide(desired, history, assumed, now)
         entries.append(_entry(desired, decision))
         if observed is not None:
@@ -131,6 +130,7 @@ def _observed(domain: str, site: Site, evidence: Evidence) -> t.Optional[Observe
         address=address,
         addresses=addresses,
         foreign_records=tuple(printable(text) for text in live["foreign_records"] or ()),
+        foreign_tlsrpt_records=tuple(printable(text) for text in live["foreign_tlsrpt_records"] or ()),
         certificate_failures=_certificate_failures(domain, evidence),
         proof=_proof(domain, evidence),
     )

@@ -13,7 +13,7 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass
 
-from ._finding import SEVERITIES
+from ._finding import NOTICE, SEVERITIES
 
 SCHEMA = "postmaster.mta_sts/report/1"
 
@@ -162,7 +162,7 @@ def verify_lines(domains: t.Mapping[str, Document]) -> list[str]:
         identifier = f"id {seen['record_id'][:8]}" if seen["record_id"] else "no id"
         rows.append([name, seen["verdict"], text, identifier])
         findings = sorted(seen["findings"], key=lambda finding: SEVERITIES.index(finding["severity"]))
-        notes.append([f"{f['severity']}: {f['subject']}: {f['seen']} ({f['reference']})" for f in findings] or ["ok"])
+        notes.append([line for finding in findings for line in _finding_lines(finding)] or ["ok"])
     lines += _table(rows, notes)
     if len(shown) > FEW:
         lines.append(f"  ... and {len(shown) - FEW} more")
@@ -171,6 +171,11 @@ def verify_lines(domains: t.Mapping[str, Document]) -> list[str]:
         *lines,
         ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items())) or "nothing seen",
     ]
+
+
+def _finding_lines(finding: Document) -> list[str]:
+    line = f"{finding['severity']}: {finding['subject']}: {finding['seen']} ({finding['reference']})"
+    return [line] if finding["severity"] == NOTICE else [line, f"    {finding['remedy']}"]
 
 
 def _table(rows: t.Sequence[t.Sequence[str]], notes: t.Sequence[t.Sequence[str]]) -> list[str]:

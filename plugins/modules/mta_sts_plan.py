@@ -141,6 +141,8 @@ def resolve_hosts(policy_hosts: dict[str, list[str]]) -> dict[str, list[str]]:
     """The policy hosts with addresses for names. Raises ValueError for a host that has none."""
     resolved = {}
     for host, addresses in policy_hosts.items():
+        if not isinstance(addresses, list):
+            raise ValueError(f"policy host {host}: mta_sts_public_addresses {addresses!r} must be a list of addresses")
         found: list[str] = []
         for address in addresses:
             try:

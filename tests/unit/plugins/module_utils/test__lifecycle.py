@@ -96,6 +96,15 @@ def test_foreign_records_are_replaced_on_request() -> None:
     assert decide(desired, (), observed, NOW).announce
 
 
+def test_a_foreign_tlsrpt_record_is_reported_and_holds_nothing_back() -> None:
+    desired = Desired("example.com", MX, tlsrpt=("mailto:a@example.com",))
+    observed = Observed("ours", foreign_tlsrpt_records=("token=1",), proof=proof_of(TESTING))
+    decision = decide(desired, (), observed, NOW)
+    assert (decision.stage, decision.announce) == ("testing", True)
+    assert [hold.code for hold in decision.holds] == ["tlsrpt-foreign"]
+    assert decide(DESIRED, (), observed, NOW).holds == ()
+
+
 def test_withdrawal_serves_none_and_keeps_the_mx_lines() -> None:
     desired = Desired("example.com", (), state="absent")
     history = (Served("web1", Policy("enforce", MX, 2592000)),)
@@ -122,6 +131,7 @@ OBSERVED = st.none() | st.builds(
     st.sampled_from(["ours", "missing", "elsewhere", "unknown"]),
     st.just(()),
     st.lists(st.text(), max_size=1).map(tuple),
+    st.just(()),
     st.lists(st.text(), max_size=1).map(tuple),
     PROOFS,
 )
