@@ -75,6 +75,8 @@ class Lab:
             **os.environ,
             "ANSIBLE_CONFIG": str(ROOT / "tests/lab/ansible.cfg"),
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
+            # Molecule asks for colours, and these win over their absence.
+            "ANSIBLE_FORCE_COLOR": "0",
             "ANSIBLE_NOCOLOR": "1",
         }
         done = subprocess.run(

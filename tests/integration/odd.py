@@ -20,6 +20,7 @@ class OddServers:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
+        self._servers: list[asyncio.Server] = []
         # How many connections each port has had.
         self.connections: dict[int, int] = {}
 
@@ -34,10 +35,13 @@ class OddServers:
             self.connections[bound] += 1
             with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
                 await behaviour(reader, writer)
+                writer.close()
+                await writer.wait_closed()
             with contextlib.suppress(OSError, RuntimeError):
                 writer.transport.abort()
 
         server = await asyncio.start_server(connected, host, port, ssl=context, limit=1 << 20)
+        self._servers.append(server)
         bound: int = server.sockets[0].getsockname()[1]
         self.connections[bound] = 0
         return bound
@@ -49,6 +53,8 @@ class OddServers:
         self._loop.close()
 
     async def _cancel(self) -> None:
+        for server in self._servers:
+            server.close()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
@@ -64,8 +70,6 @@ def http_answer(answer: bytes, *, then: t.Literal["close", "stay"] = "close") ->
         await writer.drain()
         if then == "stay":
             await reader.read()
-        writer.close()
-        await writer.wait_closed()
 
     return behave
 
@@ -79,8 +83,6 @@ def smtp_script(*answers: bytes) -> Behaviour:
                 await reader.readuntil(b"\n")
             writer.write(answer)
             await writer.drain()
-        writer.close()
-        await writer.wait_closed()
 
     return behave
 
@@ -113,13 +115,15 @@ async def be_silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter)
 
 
 def endless(start: bytes, more: bytes) -> Behaviour:
-    """Sends without end, after a command if the start is empty."""
+    """Sends without end, until the other side has had enough."""
 
     async def behave(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(start)
-        while True:
+        while not writer.is_closing():
             writer.write(more)
             await writer.drain()
+            # Gives the loop a turn to notice that nobody listens any more.
+            await asyncio.sleep(0)
 
     return behave
 
@@ -129,6 +133,8 @@ def drip(answer: bytes, pause: float) -> Behaviour:
 
     async def behave(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for byte in answer:
+            if writer.is_closing():
+                return
             writer.write(bytes([byte]))
             await writer.drain()
             await asyncio.sleep(pause)

@@ -9,6 +9,7 @@ import os
 import pwd
 import socket
 import subprocess
+import tempfile
 import time
 import typing as t
 from pathlib import Path
@@ -24,6 +25,7 @@ maillog_file = {directory}/postfix.log
 maillog_file_prefixes = {directory}
 myhostname = mail.test
 mydestination =
+local_recipient_maps =
 alias_maps =
 alias_database =
 smtpd_peername_lookup = no
@@ -37,6 +39,7 @@ cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 rewrite unix - - n - - trivial-rewrite
 anvil unix - - n - 1 anvil
+proxymap unix - - n - - proxymap
 tlsmgr unix - - n 1000? 1 tlsmgr
 """
 
@@ -44,10 +47,13 @@ tlsmgr unix - - n 1000? 1 tlsmgr
 class Postfix:
     """A running Postfix with one listener per certificate; one that has none offers no STARTTLS."""
 
-    def __init__(self, directory: Path, listeners: t.Mapping[tuple[str, int], bytes | None]) -> None:
+    def __init__(self, listeners: t.Mapping[tuple[str, int], bytes | None]) -> None:
         if not POSTFIX.exists():
             raise FileNotFoundError(f"{POSTFIX} is missing: install the Debian package postfix")
-        self.directory = directory
+        # Its programs give up root, and must be able to reach their directories all the same.
+        self._temporary = tempfile.TemporaryDirectory(prefix="postfix-")
+        self.directory = directory = Path(self._temporary.name)
+        directory.chmod(0o755)
         services = [
             self._service(number, address, port, pem)
             for number, ((address, port), pem) in enumerate(listeners.items())
@@ -79,10 +85,12 @@ class Postfix:
                         if not connection.recv(1):
                             raise OSError
                 return
-        self.stop()
         log = self.directory / "postfix.log"
-        raise RuntimeError(f"Postfix did not start:\n{log.read_text() if log.exists() else 'it wrote no log'}")
+        reason = log.read_text() if log.exists() else "it wrote no log"
+        self.stop()
+        raise RuntimeError(f"Postfix did not start:\n{reason}")
 
     def stop(self) -> None:
         subprocess.run([POSTFIX, "-c", self.directory, "stop"], capture_output=True, check=False)
         self._process.wait(timeout=START_SECONDS)
+        self._temporary.cleanup()

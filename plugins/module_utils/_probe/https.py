@@ -83,7 +83,19 @@ def error_text(error: BaseException) -> str:
     return (os.strerror(number) if number and number > 0 else str(error) or type(error).__name__).lower()
 
 
+def check_name(name: str, context: ssl.SSLContext) -> None:
+    """Raises ValueError for a name that TLS cannot ask for.
+
+    The event loop meets it in a callback, where the error is lost and the connection stays open.
+    """
+    try:
+        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
+    except ValueError:
+        raise ValueError(f"{name!r} is not a name that a certificate can be for") from None
+
+
 async def _exchange(name: str, address: str, port: int, context: ssl.SSLContext) -> bytes:
+    check_name(name, context)
     reader, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=name, limit=HEAD_LIMIT)
     try:
         request = (

@@ -13,7 +13,7 @@ import contextlib
 import ipaddress
 import ssl
 
-from .https import error_text, tls_reason
+from .https import check_name, error_text, tls_reason
 
 LINE_LIMIT = 4096
 REPLY_LINES = 100
@@ -46,6 +46,7 @@ async def probe_starttls(host: str, address: str, context: ssl.SSLContext, timeo
 
 
 async def _dialogue(host: str, address: str, port: int, context: ssl.SSLContext) -> None:
+    check_name(host, context)
     reader, writer = await asyncio.open_connection(address, port)
     try:
         smtp = _Smtp(reader, writer)
@@ -75,8 +76,6 @@ async def _dialogue(host: str, address: str, port: int, context: ssl.SSLContext)
 
 
 async def _start_tls(writer: asyncio.StreamWriter, host: str, context: ssl.SSLContext) -> None:
-    # The event loop makes the TLS object in a callback, where an error would only be logged, and waited for.
-    context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=host)
     try:
         await writer.start_tls(context, server_hostname=host)
     except ssl.SSLError:

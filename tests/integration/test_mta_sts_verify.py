@@ -1,0 +1,631 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whole domains, against named, nginx and Postfix: what is seen of each, what is proved, and how fast."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import SCHEMA
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, policy_id, render_policy
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe import sender
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.sender import Settings, observe, prove
+from bind import Named, free_port
+from nginx import Nginx
+from odd import OddServers, be_silent, smtp_server
+from postfix import Postfix
+from tls import Authority, server_context
+
+MODULE = "ansible_collections.postmaster.mta_sts.plugins.modules.mta_sts_verify"
+CHECKOUT = Path(__file__).parents[2]
+
+# The probes go to ports 443 and 25, so every server has an address of its own.
+WEB, WEB_STALE, WEB_DOWN = "127.77.0.1", "127.77.0.2", "127.77.0.3"
+MAIL, MAIL_SELF_SIGNED, MAIL_PLAIN, MAIL_COUNTING, MAIL_DOWN = (f"127.77.0.{number}" for number in range(11, 16))
+
+MX = {
+    "mx": [MAIL],
+    "self-signed": [MAIL_SELF_SIGNED],
+    "plain": [MAIL_PLAIN],
+    "down": [MAIL_DOWN],
+    "half": [MAIL, MAIL_SELF_SIGNED],
+    "counting": [MAIL_COUNTING],
+    "nowhere": [],
+}
+BULK = 500
+BULK_DOMAINS = [f"d{number}.bulk.example" for number in range(BULK)]
+
+
+def policy(*mx: str, mode: str = "enforce") -> Policy:
+    return Policy(mode, mx or ("mx.test",), 86400)
+
+
+def identifier(wanted: Policy) -> str:
+    return policy_id(render_policy(wanted))
+
+
+class Case(t.NamedTuple):
+    """A domain C(<name>.example.com), and what is found there; by default everything is well."""
+
+    verdict: str
+    # Code and subject, in which {d} stands for the domain.
+    findings: t.Sequence[tuple[str, str]] = ()
+    policy: Policy | bytes = policy()
+    # Records in place of the usual ones.
+    sts: str = '_mta-sts.{d} TXT "v=STSv1; id={id}"'
+    tlsrpt: str = '_smtp._tls.{d} TXT "v=TLSRPTv1; rua=mailto:tls@example.net"'
+    address: str = f"mta-sts.{{d}} A {WEB}"
+    mx: str = "{d} MX 10 mx.test."
+    stale: bytes | None = None
+
+
+CASES: dict[str, Case] = {
+    "well": Case("enforce"),
+    "testing": Case("testing", policy=policy(mode="testing")),
+    "none": Case("none", policy=policy(mode="none"), mx="{d} MX 10 self-signed.test."),
+    "nothing": Case(
+        "absent",
+        [
+            ("record-missing", "_mta-sts.{d}"),
+            ("policy-host-missing", "mta-sts.{d}"),
+            ("tlsrpt-missing", "_smtp._tls.{d}"),
+        ],
+        **dict.fromkeys(("sts", "tlsrpt", "address", "mx"), ""),
+    ),
+    # The record
+    "no-record": Case("broken", [("record-missing", "_mta-sts.{d}")], sts=""),
+    "two-records": Case(
+        "broken",
+        [("record-unusable", "_mta-sts.{d}")],
+        sts='_mta-sts.{d} TXT "v=STSv1; id=1"\n_mta-sts.{d} TXT "v=STSv1; id=2"',
+    ),
+    "foreign-beside": Case(
+        "enforce",
+        [("record-foreign", "_mta-sts.{d}")],
+        sts='_mta-sts.{d} TXT "v=STSv1; id={id}"\n_mta-sts.{d} TXT "v=spf1 -all"',
+    ),
+    "only-foreign": Case(
+        "broken",
+        [("record-unusable", "_mta-sts.{d}"), ("record-foreign", "_mta-sts.{d}")],
+        sts='_mta-sts.{d} TXT "v=spf1 -all"',
+    ),
+    "record-by-alias": Case("enforce", sts="_mta-sts.{d} CNAME shared-id.test."),
+    "record-in-parts": Case("enforce", sts='_mta-sts.{d} TXT "v=STSv1; " "id={id}"'),
+    "record-unanswered": Case(
+        "broken", [("dns-failure", "_mta-sts.{d}")], sts="_mta-sts.{d} CNAME any.servfail.example."
+    ),
+    # The policy host
+    "no-policy-host": Case("broken", [("policy-host-missing", "mta-sts.{d}")], address=""),
+    "policy-host-by-alias": Case("enforce", address="mta-sts.{d} CNAME web.test."),
+    "policy-host-unanswered": Case(
+        "broken", [("dns-failure", "mta-sts.{d}")], address="mta-sts.{d} CNAME any.servfail.example."
+    ),
+    "unanswered-and-no-record": Case(
+        "broken",
+        [("record-missing", "_mta-sts.{d}"), ("dns-failure", "mta-sts.{d}")],
+        sts="",
+        address="mta-sts.{d} CNAME any.servfail.example.",
+    ),
+    "not-served": Case(
+        "broken",
+        [("policy-unreachable", f"https://mta-sts.{{d}} at {WEB_DOWN}")],
+        address=f"mta-sts.{{d}} A {WEB_DOWN}",
+    ),
+    "invalid": Case("broken", [("policy-invalid", "https://mta-sts.{d}")], policy=b"version: STSv1\nmode: on\n"),
+    "same-on-two": Case(
+        "enforce", address=f"mta-sts.{{d}} A {WEB}\nmta-sts.{{d}} A {WEB_STALE}", stale=render_policy(policy())
+    ),
+    "differs-on-two": Case(
+        "broken",
+        [("policy-differs", "https://mta-sts.{d}")],
+        address=f"mta-sts.{{d}} A {WEB}\nmta-sts.{{d}} A {WEB_STALE}",
+        stale=render_policy(policy(mode="testing")),
+    ),
+    "down-on-one-of-two": Case(
+        "broken",
+        [("policy-unreachable", f"https://mta-sts.{{d}} at {WEB_DOWN}")],
+        address=f"mta-sts.{{d}} A {WEB}\nmta-sts.{{d}} A {WEB_DOWN}",
+    ),
+    # The MX hosts
+    "unmatched": Case("broken", [("mx-unmatched", "mx.test"), ("mx-unused", "other.test")], policy=policy("other.test")),
+    "unmatched-testing": Case(
+        "testing",
+        [("mx-unmatched", "mx.test"), ("mx-unused", "other.test")],
+        policy=policy("other.test", mode="testing"),
+    ),
+    "unused": Case("enforce", [("mx-unused", "*.other.test")], policy=policy("mx.test", "*.other.test")),
+    "wildcard": Case("enforce", policy=policy("*.test")),
+    "no-mx": Case("enforce", [("mx-missing", "{d}")], mx=""),
+    "null-mx": Case("enforce", [("mx-missing", "{d}")], mx="{d} MX 0 ."),
+    "mx-without-address": Case(
+        "broken", [("mx-address-missing", "nowhere.test")], policy=policy("nowhere.test"), mx="{d} MX 5 nowhere.test."
+    ),
+    "mx-unanswered": Case(
+        "broken",
+        [("dns-failure", "a.servfail.example")],
+        policy=policy("a.servfail.example"),
+        mx="{d} MX 5 a.servfail.example.",
+    ),
+    "mx-self-signed": Case(
+        "broken",
+        [("mx-certificate", f"self-signed.test:25 at {MAIL_SELF_SIGNED}")],
+        policy=policy("*.test"),
+        mx="{d} MX 5 self-signed.test.\n{d} MX 10 mx.test.",
+    ),
+    "mx-self-signed-testing": Case(
+        "testing",
+        [("mx-certificate", f"self-signed.test:25 at {MAIL_SELF_SIGNED}")],
+        policy=policy("*.test", mode="testing"),
+        mx="{d} MX 5 self-signed.test.",
+    ),
+    "mx-plain": Case(
+        "broken", [("mx-starttls", f"plain.test:25 at {MAIL_PLAIN}")], policy=policy("*.test"), mx="{d} MX 5 plain.test."
+    ),
+    "mx-down": Case(
+        "enforce", [("mx-unreachable", f"down.test:25 at {MAIL_DOWN}")], policy=policy("*.test"), mx="{d} MX 5 down.test."
+    ),
+    "mx-half": Case(
+        "broken",
+        [("mx-certificate", f"half.test:25 at {MAIL_SELF_SIGNED}")],
+        policy=policy("*.test"),
+        mx="{d} MX 5 half.test.",
+    ),
+    "mx-of-bytes": Case(
+        "broken",
+        [
+            ("mx-unmatched", "\\195" * 40 + ".test"),
+            ("mx-unused", "mx.test"),
+            ("mx-unreachable", "\\195" * 40 + f".test:25 at {MAIL}"),
+        ],
+        mx="{d} MX 5 " + "\\195" * 40 + ".test.",
+    ),
+    # TLSRPT
+    "no-tlsrpt": Case("enforce", [("tlsrpt-missing", "_smtp._tls.{d}")], tlsrpt=""),
+    "tlsrpt-unusable": Case(
+        "enforce", [("tlsrpt-unusable", "_smtp._tls.{d}")], tlsrpt='_smtp._tls.{d} TXT "v=TLSRPTv1; ruf=mailto:a@b.c"'
+    ),
+    "tlsrpt-unanswered": Case(
+        "broken", [("dns-failure", "_smtp._tls.{d}")], tlsrpt="_smtp._tls.{d} CNAME any.servfail.example."
+    ),
+    "hostile-record": Case(
+        "broken",
+        [("record-unusable", "_mta-sts.{d}"), ("record-foreign", "_mta-sts.{d}")],
+        sts='_mta-sts.{d} TXT "\\027[2J\\007\\255"',
+    ),
+}
+
+
+class Resolver(Named):
+    """Answers for the tests' zones, with SERVFAIL for one, and with what only a fool takes for an answer."""
+
+    def _configuration(self, closed_zones: t.Collection[str]) -> str:
+        return super()._configuration(closed_zones) + (
+            'zone "servfail.example" { type secondary; file "servfail"; primaries { 127.0.0.1 port 1; }; };\n'
+        )
+
+
+class World:
+    """Servers with all cases, and with many domains that are well."""
+
+    def __init__(self, directory: Path) -> None:
+        if os.geteuid() != 0:
+            raise PermissionError("these tests need ports 25 and 443 of 127.77.0.0/24: run them as root")
+        self.authority = Authority()
+        self.ca_file = self.authority.write_trust_store(directory / "ca.pem")
+        (directory / "named").mkdir()
+        (directory / "nginx").mkdir()
+        self.odd = OddServers()
+        counting = server_context(self.authority.issue("counting.test"), directory / "counting.pem")
+        self.odd.serve(smtp_server(counting), host=MAIL_COUNTING, port=25)
+        self.named = Resolver(directory / "named", self._zones())
+        listens = "".join(
+            f"server {{ listen {address}:443 ssl; location = /.well-known/mta-sts.txt {{ "
+            "try_files /$host.txt =404; } }\n"
+            for address in (WEB, WEB_STALE)
+        )
+        self.nginx = Nginx(directory / "nginx", listens, [(WEB, 443), (WEB_STALE, 443)])
+        for name, case in CASES.items():
+            body = render_policy(case.policy) if isinstance(case.policy, Policy) else case.policy
+            self.serve(f"{name}.example.com", body)
+            if case.stale is not None:
+                self.serve(f"{name}.example.com", case.stale, WEB_STALE)
+        for domain in BULK_DOMAINS:
+            self.serve(domain, render_policy(policy("counting.test")))
+        self.postfix = Postfix(
+            {
+                (MAIL, 25): self.authority.issue("mx.test", "half.test"),
+                (MAIL_SELF_SIGNED, 25): Authority().issue("self-signed.test", "half.test"),
+                (MAIL_PLAIN, 25): None,
+            }
+        )
+
+    def _zones(self) -> dict[str, str]:
+        cases = []
+        for name, case in CASES.items():
+            known = identifier(case.policy) if isinstance(case.policy, Policy) else "1"
+            lines = "\n".join((case.sts, case.tlsrpt, case.address, case.mx))
+            cases.append(lines.replace("{d}", f"{name}.example.com.").replace("{id}", known))
+        hosts = [f"{name} A {address}" for name, addresses in MX.items() for address in addresses]
+        hosts += [f"web A {WEB}", f'shared-id TXT "v=STSv1; id={identifier(policy())}"']
+        hosts.append("\\195" * 40 + f" A {MAIL}")
+        bulk = [
+            f'_mta-sts.d{n} TXT "v=STSv1; id={identifier(policy("counting.test"))}"\nmta-sts.d{n} A {WEB}\n'
+            f'_smtp._tls.d{n} TXT "v=TLSRPTv1; rua=mailto:tls@example.net"\nd{n} MX 10 counting.test.'
+            for n in range(BULK)
+        ]
+        return {
+            "example.com": "\n".join(cases) + "\n",
+            "test": "\n".join(hosts) + "\n",
+            "bulk.example": "\n".join(bulk) + "\n",
+            # Delegated to a server that nobody here asks.
+            "referral.example": "child NS ns.child\nns.child A 192.0.2.53\n",
+        }
+
+    def serve(self, domain: str, body: bytes, address: str = WEB) -> None:
+        name = f"mta-sts.{domain}"
+        path = self.nginx.directory / "tls" / f"{name}.pem"
+        pem = path.read_bytes() if path.exists() else self.authority.issue(name)
+        self.nginx.serve(address, name, body, pem)
+
+    def settings(self, **options: t.Any) -> Settings:
+        return Settings(
+            **{"resolvers": [(self.named.host, self.named.port)], "ca_file": self.ca_file, "timeout": 5, **options}
+        )
+
+    def stop(self) -> None:
+        for server in (self.postfix, self.nginx, self.named):
+            server.stop()
+        self.odd.close()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[World]:
+    servers = World(tmp_path_factory.mktemp("world"))
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> t.Iterator[None]:
+    """The event loop has nothing to complain of."""
+    yield
+    records = [record for record in caplog.get_records("call") if record.threadName == "MainThread"]
+    assert [record.getMessage() for record in records] == []
+
+
+@pytest.fixture(scope="module")
+def seen(world: World) -> dict[str, dict[str, t.Any]]:
+    """All cases in one go, as they come: no one may spoil another."""
+    return observe({f"{name}.example.com": None for name in CASES}, world.settings())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_observe(seen: dict[str, dict[str, t.Any]], name: str) -> None:
+    case, domain = CASES[name], f"{name}.example.com"
+    document = seen[domain]
+    found = [(finding["code"], finding["subject"]) for finding in document["findings"]]
+    assert (document["verdict"], found) == (
+        case.verdict,
+        [(code, subject.format(d=domain)) for code, subject in case.findings],
+    )
+    assert json.dumps(document).isprintable()
+
+
+def test_observe_tells_all_there_is(seen: dict[str, dict[str, t.Any]]) -> None:
+    assert seen["well.example.com"] == {
+        "verdict": "enforce",
+        "record_id": identifier(policy()),
+        "foreign_records": [],
+        "tlsrpt": ["mailto:tls@example.net"],
+        "foreign_tlsrpt_records": [],
+        "addresses": [WEB],
+        "policy": {"id": identifier(policy()), "mode": "enforce", "mx": ["mx.test"], "max_age": 86400},
+        "mx": ["mx.test"],
+        "findings": [],
+    }
+
+
+def test_what_is_not_known_is_not_said_to_be_missing(seen: dict[str, dict[str, t.Any]]) -> None:
+    """P6: a resolver that does not answer must not look like a name without records."""
+    assert seen["record-unanswered.example.com"]["foreign_records"] is None
+    assert seen["policy-host-unanswered.example.com"]["addresses"] is None
+    assert seen["tlsrpt-unanswered.example.com"]["foreign_tlsrpt_records"] is None
+    assert seen["nothing.example.com"]["addresses"] == []
+    assert seen["nothing.example.com"]["foreign_records"] == []
+
+
+def test_foreign_records_are_printable(seen: dict[str, dict[str, t.Any]]) -> None:
+    assert seen["hostile-record.example.com"]["foreign_records"] == ["?[2J?\\xff"]
+
+
+@pytest.mark.parametrize("kind", ["dead", "silent", "referral", "refused"])
+def test_dns_that_does_not_answer(world: World, kind: str) -> None:
+    server = (world.named.host, world.named.port)
+    domain = {"referral": "a.child.referral.example", "refused": "not.served.example.org"}.get(kind, "a.example.com")
+    with socket.socket(type=socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        if kind == "dead":
+            server = ("127.0.0.1", free_port())
+        elif kind == "silent":
+            server = silent.getsockname()
+        document = observe({domain: policy()}, world.settings(resolvers=[server], timeout=0.5))[domain]
+    assert document["verdict"] == "broken"
+    assert [finding["code"] for finding in document["findings"]] == ["dns-failure"] * 4
+    assert (document["addresses"], document["foreign_records"], document["mx"]) == (None, None, None)
+
+
+def test_authorities_are_asked_first_and_others_for_what_they_do_not_know(world: World) -> None:
+    """A resolver may have old news; a server without authority may have none."""
+    domain = "well.example.com"
+    authority = (world.named.host, world.named.port)
+    with socket.socket(type=socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        for settings in (
+            world.settings(authorities=[authority], resolvers=[silent.getsockname()], timeout=1),
+            world.settings(authorities=[("127.0.0.1", free_port())]),
+        ):
+            assert observe({domain: None}, settings)[domain]["verdict"] == "enforce"
+    # A name that exists in no zone of the authority is left to the resolver.
+    other = "a.child.referral.example"
+    document = observe({other: None}, world.settings(authorities=[authority], timeout=0.5))[other]
+    assert {finding["code"] for finding in document["findings"]} == {"dns-failure"}
+
+
+def test_the_wanted_policy_is_the_one_that_counts(world: World) -> None:
+    domain = "well.example.com"
+    document = observe({domain: policy("next.test", "mx.test")}, world.settings())[domain]
+    assert [(f["code"], f["subject"]) for f in document["findings"]] == [("mx-unused", "next.test")]
+    assert document["policy"]["mx"] == ["mx.test"]
+
+
+def test_many_domains_at_once_and_their_mx_host_once(world: World) -> None:
+    before = world.odd.connections[25]
+    begin = time.monotonic()
+    found = observe(dict.fromkeys(BULK_DOMAINS), world.settings(timeout=10))
+    seconds = time.monotonic() - begin
+    assert list(found) == BULK_DOMAINS
+    assert {(document["verdict"], len(document["findings"])) for document in found.values()} == {("enforce", 0)}
+    assert world.odd.connections[25] - before == 1
+    print(f"{BULK / seconds:.0f} domains/s")
+    assert seconds < BULK / 25
+
+
+def test_many_domains_are_proved_at_once(world: World) -> None:
+    begin = time.monotonic()
+    wanted = policy("counting.test")
+    found = prove(dict.fromkeys(BULK_DOMAINS, wanted), {"web": [WEB]}, world.settings(timeout=10))
+    seconds = time.monotonic() - begin
+    assert set(map(str, found.values())) == {str({"id": identifier(wanted), "fetched": 1, "failures": []})}
+    print(f"{BULK / seconds:.0f} domains/s")
+    assert seconds < BULK / 25
+
+
+def test_an_error_that_nobody_thought_of_costs_one_domain(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P7, for what is met in the code itself."""
+
+    def fails(body: bytes) -> Policy:
+        if b"testing" in body:
+            raise KeyError("oh\x1b[2J")
+        return policy()
+
+    monkeypatch.setattr(sender, "parse_policy", fails)
+    found = observe({"testing.example.com": None, "well.example.com": None}, world.settings())
+    assert found["well.example.com"]["verdict"] == "enforce"
+    document = found["testing.example.com"]
+    assert (document["verdict"], document["addresses"], document["foreign_records"]) == ("broken", None, None)
+    assert [f["code"] for f in document["findings"]] == ["probe-failure"]
+    assert document["findings"][0]["seen"] == "KeyError: 'oh\\x1b[2J'"
+
+
+class Proof(t.NamedTuple):
+    hosts: dict[str, list[str]]
+    fetched: int
+    # Host and code
+    failures: list[tuple[str, str]]
+    domain: str = "same-on-two.example.com"
+    wanted: Policy = policy()
+
+
+PROOFS: dict[str, Proof] = {
+    "all": Proof({"web1": [WEB], "web2": [WEB_STALE]}, 2, []),
+    "public only": Proof({}, 2, []),
+    "other bytes on one": Proof(
+        {"web1": [WEB], "web2": [WEB_STALE]}, 1, [("web2", "policy-differs")], "differs-on-two.example.com"
+    ),
+    "other bytes everywhere": Proof(
+        {"web1": [WEB], "web2": [WEB_STALE]},
+        0,
+        [("web1", "policy-differs"), ("web2", "policy-differs")],
+        wanted=policy(mode="testing"),
+    ),
+    "one down": Proof(
+        {"web1": [WEB], "web2": [WEB_DOWN]}, 1, [("web2", "policy-unreachable")], "well.example.com"
+    ),
+    "one not reachable by any address": Proof(
+        {"web1": [WEB], "web2": []}, 1, [("web2", "policy-unreachable")], "well.example.com"
+    ),
+    "one has no such name": Proof(
+        {"web1": [WEB], "web2": [WEB_STALE]}, 1, [("web2", "policy-http")], "well.example.com"
+    ),
+    "public way leads elsewhere": Proof({"web1": [WEB]}, 1, [("public", "policy-differs")], "differs-on-two.example.com"),
+    "no public address": Proof({"web1": [WEB]}, 1, [("public", "policy-host-missing")], "no-policy-host.example.com"),
+    "public address unknown": Proof(
+        {"web1": [WEB]}, 1, [("public", "dns-failure")], "policy-host-unanswered.example.com"
+    ),
+    "not an address": Proof({"web1": ["\x1b[2J"]}, 1, [("web1", "policy-unreachable")], "well.example.com"),
+}
+
+
+@pytest.mark.parametrize("case", PROOFS.values(), ids=PROOFS)
+def test_prove(world: World, case: Proof) -> None:
+    document = prove({case.domain: case.wanted}, case.hosts, world.settings())[case.domain]
+    assert document["id"] == identifier(case.wanted)
+    assert document["fetched"] == case.fetched
+    assert [(failure["host"], failure["code"]) for failure in document["failures"]] == case.failures
+
+
+def test_a_host_of_many_addresses_leaves_connections_for_others(world: World) -> None:
+    """Sixteen addresses that stall, on each of 32 MX hosts, are no reason to find fault with a healthy domain."""
+    silent = [f"127.77.{1 + number // 200}.{1 + number % 200}" for number in range(512)]
+    for address in silent:
+        world.odd.serve(be_silent, host=address, port=25)
+    zone = "test"
+    for number in range(32):
+        world.named.put(zone, f"tar{number}.pit.test", 60, "A", *silent[number * 16 : number * 16 + 16])
+    world.named.put(zone, "pit.test", 60, "MX", *(f"{number} tar{number}.pit.test." for number in range(32)))
+    program = (
+        "import resource, sys, json; resource.setrlimit(resource.RLIMIT_NOFILE, (600, 600))\n"
+        "from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.sender import *\n"
+        f"settings = {world.settings(timeout=1)!r}\n"
+        "domains = {'pit.test': Policy('enforce', ('*.pit.test',), 86400), 'well.example.com': None}\n"
+        "print(json.dumps(observe(domains, settings)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    found = json.loads(done.stdout)
+    assert found["well.example.com"]["findings"] == []
+    texts = {finding["seen"] for finding in found["pit.test"]["findings"] if finding["code"] == "mx-unreachable"}
+    assert texts == {"no answer within 1 seconds"}
+
+
+# The module
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT / ".collections")}
+
+
+def call(world: World, directory: Path, **options: t.Any) -> dict[str, t.Any]:
+    """Runs the module as Ansible does, in a process of its own."""
+    arguments = {
+        "resolvers": [f"{world.named.host}:{world.named.port}"],
+        "ca_file": world.ca_file,
+        "timeout": 5,
+        **options,
+    }
+    path = directory / "arguments.json"
+    path.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
+    done = subprocess.run(
+        [sys.executable, "-m", MODULE, path], env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    result: dict[str, t.Any] = json.loads(done.stdout)
+    assert (done.returncode != 0) == bool(result.get("failed"))
+    return result
+
+
+def plan(directory: Path, *entries: dict[str, t.Any], **more: t.Any) -> str:
+    path = directory / "plan.json"
+    document = {"schema": SCHEMA, "policy_hosts": {"web1": [WEB]}, "domains": entries, **more}
+    path.write_text(json.dumps(document))
+    return str(path)
+
+
+def entry(domain: str, wanted: Policy, **more: t.Any) -> dict[str, t.Any]:
+    return {
+        "domain": domain,
+        "policy_host": f"mta-sts.{domain}",
+        "serve": True,
+        "certificate": True,
+        "mode": wanted.mode,
+        "mx": list(wanted.mx),
+        "max_age": wanted.max_age,
+        **more,
+    }
+
+
+def test_module_looks_at_domains(world: World, tmp_path: Path) -> None:
+    names = ["WELL.example.com", "mx-self-signed.example.com", "nothing.example.com", "testing.example.com"]
+    result = call(world, tmp_path, domains=names)
+    assert result["counts"] == {"enforce": 1, "broken": 1, "absent": 1, "testing": 1}
+    assert list(result["domains"]) == [name.lower() for name in names]
+    assert not result["changed"]
+
+
+def test_module_looks_at_a_plan(world: World, tmp_path: Path) -> None:
+    document = plan(
+        tmp_path,
+        entry("well.example.com", policy("next.test", "mx.test")),
+        entry("nothing.example.com", policy(), serve=False, mode=None, mx=[], max_age=None),
+    )
+    result = call(world, tmp_path, document=document)
+    assert result["counts"] == {"enforce": 1, "absent": 1}
+    assert [f["code"] for f in result["domains"]["well.example.com"]["findings"]] == ["mx-unused"]
+
+
+def test_module_proves_a_plan(world: World, tmp_path: Path) -> None:
+    document = plan(
+        tmp_path,
+        entry("well.example.com", policy()),
+        entry("same-on-two.example.com", policy(mode="testing")),
+        entry("nothing.example.com", policy(), certificate=False),
+    )
+    result = call(world, tmp_path, document=document, prove=True)
+    assert result["counts"] == {"proved": 1, "unproved": 1}
+    assert list(result["domains"]) == ["well.example.com", "same-on-two.example.com"]
+
+
+def test_module_proves_every_host_of_the_plan(world: World, tmp_path: Path) -> None:
+    """P1: to say where one host is reached is not to leave out the others."""
+    hosts = {"web1": ["192.0.2.1"], "web2": [WEB_STALE]}
+    document = plan(tmp_path, entry("well.example.com", policy()), policy_hosts=hosts)
+    result = call(world, tmp_path, document=document, prove=True, policy_hosts={"web1": [WEB]})
+    failures = result["domains"]["well.example.com"]["failures"]
+    assert [(failure["host"], failure["code"]) for failure in failures] == [("web2", "policy-http")]
+
+
+REFUSED: dict[str, tuple[dict[str, t.Any], str]] = {
+    "bad names": ({"domains": ["a.example", "b..example", "10.0.0.1"]}, "b..example.*10.0.0.1"),
+    "no document": ({"document": "/nowhere/plan.json"}, "/nowhere/plan.json: No such file or directory"),
+    "trust store": ({"domains": ["a.example"], "ca_file": "/nowhere/ca.pem"}, "/nowhere/ca.pem"),
+    "resolver": ({"domains": ["a.example"], "resolvers": ["one.one"]}, "'one.one' is not an IP address"),
+    "port": ({"domains": ["a.example"], "resolvers": ["127.0.0.1:99999"]}, "127.0.0.1:99999"),
+    "timeout": ({"domains": ["a.example"], "timeout": 0}, "timeout"),
+    "concurrency": ({"domains": ["a.example"], "concurrency": 0}, "concurrency"),
+    "both": ({"domains": ["a.example"], "document": "/nowhere"}, "mutually exclusive"),
+    "prove what": ({"domains": ["a.example"], "prove": True}, "document"),
+}
+
+
+@pytest.mark.parametrize(("options", "text"), REFUSED.values(), ids=REFUSED)
+def test_module_refuses(world: World, tmp_path: Path, options: dict[str, t.Any], text: str) -> None:
+    result = call(world, tmp_path, **options)
+    assert result["failed"]
+    assert re.search(text, result["msg"]), result["msg"]
+    assert "Traceback" not in result["msg"]
+
+
+DAMAGED: dict[str, tuple[t.Any, str]] = {
+    "no JSON": (b"{", "not a JSON document"),
+    "a list": (b"[]", "not a JSON object"),
+    "another document": (b'{"schema": "postmaster.mta_sts/report/1"}', "schema is 'postmaster.mta_sts/report/1'"),
+    "no domains": ({}, "'domains' is missing"),
+    "an entry that is none": ({"domains": [1]}, r"domains\[0\] is damaged"),
+    "an entry without mode": ({"domains": [{"domain": "a.example"}]}, r"domains\[0\]: 'policy_host' is missing"),
+    "no hosts": ({"policy_hosts": None}, "'policy_hosts' is missing"),
+    "an address alone": (
+        {"policy_hosts": {"web1": WEB}, "domains": [entry("well.example.com", policy())]},
+        "web1: '127.77.0.1' is not a list",
+    ),
+    "a policy that is none": ({"domains": [entry("well.example.com", policy(), mode="on")]}, "'on'"),
+}
+
+
+@pytest.mark.parametrize(("content", "text"), DAMAGED.values(), ids=DAMAGED)
+def test_module_refuses_a_damaged_plan(world: World, tmp_path: Path, content: t.Any, text: str) -> None:
+    if isinstance(content, bytes):
+        (tmp_path / "plan.json").write_bytes(content)
+    else:
+        plan(tmp_path, **{"domains": None, **content})
+    result = call(world, tmp_path, document=str(tmp_path / "plan.json"), prove=True)
+    assert result["failed"]
+    assert re.search(text, result["msg"]), result["msg"]
+    assert "Traceback" not in result["msg"]
