@@ -14,7 +14,7 @@ import ipaddress
 import typing as t
 from dataclasses import dataclass
 
-from ._names import DomainNameError, to_ascii
+from ._names import MAX_NAME, DomainNameError, to_ascii
 from ._policy import MAX_MAX_AGE, MODES, Policy, PolicyError, render_policy
 from ._record import RecordError, parse_tlsrpt_record, render_tlsrpt_record
 
@@ -123,10 +123,13 @@ class _Entry:
             self.mistakes.append(f"domain {value!r}: required, a domain name as text")
             return ""
         try:
-            return to_ascii(value)
+            domain = to_ascii(value)
         except DomainNameError as error:
             self.mistakes.append(f"domain {error}")
             return ""
+        if len(domain) > MAX_NAME - len("_smtp._tls."):
+            self.mistakes.append(f"domain {value!r}: too long to have a name such as _smtp._tls.<domain> in DNS")
+        return domain
 
     def _mx(self, *, required: bool) -> tuple[str, ...]:
         value = self.values.get("mx")

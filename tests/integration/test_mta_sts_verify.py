@@ -205,10 +205,11 @@ CASES: dict[str, Case] = {
 
 
 class Resolver(Named):
-    """Answers for the tests' zones, with SERVFAIL for one, and with what only a fool takes for an answer."""
+    """Answers for the tests' zones, with SERVFAIL for one more, and has names that no host may have."""
 
     def _configuration(self, closed_zones: t.Collection[str]) -> str:
-        return super()._configuration(closed_zones) + (
+        names = "recursion no; check-names primary ignore;"
+        return super()._configuration(closed_zones).replace("recursion no;", names) + (
             'zone "servfail.example" { type secondary; file "servfail"; primaries { 127.0.0.1 port 1; }; };\n'
         )
 
@@ -255,7 +256,7 @@ class World:
             lines = "\n".join((case.sts, case.tlsrpt, case.address, case.mx))
             cases.append(lines.replace("{d}", f"{name}.example.com.").replace("{id}", known))
         hosts = [f"{name} A {address}" for name, addresses in MX.items() for address in addresses]
-        hosts += [f"web A {WEB}", f'shared-id TXT "v=STSv1; id={identifier(policy())}"']
+        hosts += ["ns A 127.0.0.1", f"web A {WEB}", f'shared-id TXT "v=STSv1; id={identifier(policy())}"']
         hosts.append("\\195" * 40 + f" A {MAIL}")
         bulk = [
             f'_mta-sts.d{n} TXT "v=STSv1; id={identifier(policy("counting.test"))}"\nmta-sts.d{n} A {WEB}\n'

@@ -37,7 +37,9 @@ print(json.load(open(".lab/demo/inventory/hosts.yml"))["mta_sts_hosts"]["hosts"]
 }
 
 say "The lab: a name server, an ACME server, two policy hosts, two mail servers"
-"${lab[@]}" up --name demo
+# LAB_SUITES="web1=trixie web2=trixie" takes other Debian releases.
+read -ra suites <<<"${LAB_SUITES:-}"
+"${lab[@]}" up --name demo "${suites[@]/#/--suite=}"
 ansible-playbook "${inventory[@]}" tests/lab/site.yml >"$log" 2>&1 || { cat "$log"; exit 1; }
 
 say "What would a rollout do?"

@@ -44,6 +44,10 @@ WRONG: list[tuple[t.Any, str]] = [
     ("example.com", "[0] 'example.com': an entry is a dictionary with at least 'domain' and 'mx'"),
     ({"mx": MX}, "[0] (no domain): domain None: required, a domain name as text"),
     ({"domain": 7, "mx": MX}, "[0] 7: domain 7: required, a domain name as text"),
+    (
+        {"domain": ".".join(["a" * 60] * 4), "mx": MX},
+        f"[0] {'.'.join(['a' * 60] * 4)}: domain '{'.'.join(['a' * 60] * 4)}': too long to have a name such as",
+    ),
     ({"domain": "example.com", "mx": []}, "[0] example.com: mx: required, the list of the domain's MX hosts"),
     ({"domain": "example.com", "mx": "mx1"}, "[0] example.com: mx 'mx1': must be a list of host names"),
     ({"domain": "example.com", "mx": [None]}, "[0] example.com: mx None: must be a host name as text"),
