@@ -37,6 +37,7 @@ lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	yamllint --strict .
 	ansible-lint --strict
 	antsibull-changelog lint
+	reuse lint --quiet || reuse lint
 	.ci/in-collection antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self \
 	  --disallow-unknown-collection-refs .
 
@@ -47,10 +48,12 @@ sanity: setup ## ansible-test sanity, on every Python that it finds and supports
 	.ci/in-collection .ci/sanity
 
 integration: setup ## each module against the real servers that it talks to
-	.ci/packages bind9 nginx-light postfix openssl
+	.ci/packages bind9 nginx postfix
 	python -m pytest tests/integration
 
 molecule: setup ## whole hosts: the playbooks and roles on a lab of real servers
+	# What molecule remembers of an earlier run may no longer be true; the lab itself is looked at anew.
+	rm -rf $(ANSIBLE_HOME)/tmp/molecule.*
 	MOLECULE_GLOB='molecule/*/molecule.yml' molecule -c molecule/config.yml test --all --report
 
 clean: ## remove labs, images, environments and caches

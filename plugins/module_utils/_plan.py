@@ -132,7 +132,7 @@ def _observed(domain: str, site: Site, evidence: Evidence) -> t.Optional[Observe
         foreign_records=tuple(printable(text) for text in live["foreign_records"] or ()),
         foreign_tlsrpt_records=tuple(printable(text) for text in live["foreign_tlsrpt_records"] or ()),
         certificate_failures=_certificate_failures(domain, evidence),
-        proof=_proof(domain, evidence),
+        proof=_proof(domain, site, evidence),
     )
 
 
@@ -161,14 +161,17 @@ def _certificate_failures(domain: str, evidence: Evidence) -> tuple[str, ...]:
     return tuple(failures)
 
 
-def _proof(domain: str, evidence: Evidence) -> t.Optional[Proof]:
+def _proof(domain: str, site: Site, evidence: Evidence) -> t.Optional[Proof]:
     if evidence.proof is None:
         return None
     result = evidence.proof["domains"].get(domain)
     if result is None:
         return None
-    failures = tuple(f"{failure['host']}: {failure['subject']}: {failure['seen']}" for failure in result["failures"])
-    return Proof(result["id"], result["fetched"], failures)
+    failures = [f"{failure['host']}: {failure['subject']}: {failure['seen']}" for failure in result["failures"]]
+    known = {failure["host"] for failure in result["failures"]} | set(result["proved"])
+    # A proof that leaves a policy host out proves nothing (P1).
+    failures += [f"{host}: was not asked for mta-sts.{domain}" for host in site.hosts if host not in known]
+    return Proof(result["id"], result["fetched"], tuple(failures))
 
 
 def _entry(desired: Desired, decision: Decision) -> Document:

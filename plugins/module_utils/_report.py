@@ -13,7 +13,7 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass
 
-from ._finding import NOTICE, SEVERITIES
+from ._finding import NOTICE, SEVERITIES, printable
 
 SCHEMA = "postmaster.mta_sts/report/1"
 
@@ -21,6 +21,9 @@ SCHEMA = "postmaster.mta_sts/report/1"
 FEW = 40
 # Of those that are not, so many are named; the document names all.
 NAMED = 20
+# So much is said of one of them, in lines of so many characters.
+NOTES = 20
+LINE_LIMIT = 1000
 
 Document = dict[str, t.Any]
 
@@ -130,7 +133,7 @@ def rollout_lines(report: Document, path: str) -> list[str]:
     parts = [f"{announced} announced", f"{in_place} in place", f"{pending} pending"]
     if to_come:
         parts.insert(0, f"{to_come} to come")
-    return [*lines, f"{', '.join(parts)}. Report: {path}"]
+    return _harmless([*lines, f"{', '.join(parts)}. Report: {path}"])
 
 
 def _row(domain: Document) -> list[str]:
@@ -167,10 +170,13 @@ def verify_lines(domains: t.Mapping[str, Document]) -> list[str]:
     if len(shown) > FEW:
         lines.append(f"  ... and {len(shown) - FEW} more")
     counts = Counter(seen["verdict"] for seen in domains.values())
-    return [
-        *lines,
-        ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items())) or "nothing seen",
-    ]
+    summary = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items())) or "nothing seen"
+    return _harmless([*lines, summary])
+
+
+def _harmless(lines: t.Sequence[str]) -> list[str]:
+    """Lines without control characters, whatever servers and hosts put into them."""
+    return [printable(line, LINE_LIMIT) for line in lines]
 
 
 def _finding_lines(finding: Document) -> list[str]:
@@ -188,7 +194,9 @@ def _table(rows: t.Sequence[t.Sequence[str]], notes: t.Sequence[t.Sequence[str]]
         cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths))
         single = len(texts) == 1 and len(texts[0]) <= 40
         lines.append(f"  {cells}  {texts[0] if single else ''}".rstrip())
-        lines += [] if single else [f"      {text}" for text in texts]
+        lines += [] if single else [f"      {text}" for text in texts[:NOTES]]
+        if len(texts) > NOTES:
+            lines.append(f"      ... {len(texts) - NOTES} more lines are in the report")
     return lines
 
 

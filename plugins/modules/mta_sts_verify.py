@@ -107,7 +107,7 @@ domains:
   description:
     - For each domain what was seen and the list of findings, each with code, severity, subject, what was seen, what to do
       and the section of the RFC.
-    - With O(prove=true), the id of each policy, how often exactly its bytes were fetched, and the failures.
+    - With O(prove=true), the id of each policy, how often exactly its bytes were fetched, the hosts that were proved, and the failures.
   type: dict
   returned: success, without O(results)
 """

@@ -14,9 +14,10 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.path import unfrackpath
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import (
     DocumentError,
-    read_document,
+    read_plan,
     write_document,
 )
 
@@ -35,11 +36,14 @@ class DocumentActionBase(ActionBase):
         results_path = arguments.pop("results", None)
         try:
             if arguments.get("document"):
-                arguments["document"] = self._send(arguments["document"])
+                arguments["document"] = self._send(unfrackpath(arguments["document"], follow=False))
             result.update(self._execute_module(module_args=arguments, task_vars=variables))
             if results_path and not result.get("failed"):
                 found = {key: result.pop(key) for key in self.result_keys}
-                write_document(results_path, {"host": variables.get("inventory_hostname", "localhost"), **found})
+                write_document(
+                    unfrackpath(results_path, follow=False),
+                    {"host": variables.get("inventory_hostname", "localhost"), **found},
+                )
         except DocumentError as error:
             raise AnsibleActionFail(str(error)) from error
         finally:
@@ -48,7 +52,7 @@ class DocumentActionBase(ActionBase):
 
     def _send(self, path: str) -> str:
         # Read here first: a document that cannot be used is an error on the controller, with its path there.
-        read_document(path)
+        read_plan(path)
         if not self._connection._shell.tmpdir:
             self._make_tmp_path()
         remote: str = self._connection._shell.join_path(self._connection._shell.tmpdir, "document.json")

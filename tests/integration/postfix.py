@@ -55,8 +55,7 @@ class Postfix:
         self.directory = directory = Path(self._temporary.name)
         directory.chmod(0o755)
         services = [
-            self._service(number, address, port, pem)
-            for number, ((address, port), pem) in enumerate(listeners.items())
+            self._service(number, address, port, pem) for number, ((address, port), pem) in enumerate(listeners.items())
         ]
         (directory / "main.cf").write_text(MAIN.format(directory=directory))
         (directory / "master.cf").write_text(MASTER + "".join(services))

@@ -93,9 +93,7 @@ def postfix(authority: Authority) -> t.Iterator[dict[str, int]]:
 
 
 @pytest.mark.parametrize(("name", "expected"), HOSTS.items(), ids=HOSTS)
-def test_postfix(
-    postfix: dict[str, int], context: ssl.SSLContext, name: str, expected: tuple[str, str] | None
-) -> None:
+def test_postfix(postfix: dict[str, int], context: ssl.SSLContext, name: str, expected: tuple[str, str] | None) -> None:
     assert outcome(postfix[name], context, f"{name}.example.net") == expected
 
 
@@ -122,7 +120,11 @@ BAD: dict[str, tuple[Behaviour, str, str]] = {
         "mx-starttls",
         "TLS handshake: ",
     ),
-    "closes in place of a handshake": (smtp_script(b"220 mx\r\n", EHLO, b"220 go\r\n"), "mx-starttls", "TLS handshake: "),
+    "closes in place of a handshake": (
+        smtp_script(b"220 mx\r\n", EHLO, b"220 go\r\n"),
+        "mx-starttls",
+        "TLS handshake: ",
+    ),
     "more in plain text after STARTTLS": (
         smtp_script(b"220 mx\r\n", EHLO, b"220 go\r\n250 mx\r\n250 trust me\r\n", b""),
         "mx-starttls",
@@ -149,9 +151,7 @@ BAD: dict[str, tuple[Behaviour, str, str]] = {
 
 
 @pytest.mark.parametrize(("behaviour", "code", "seen"), BAD.values(), ids=BAD)
-def test_what_is_refused(
-    odd: OddServers, context: ssl.SSLContext, behaviour: Behaviour, code: str, seen: str
-) -> None:
+def test_what_is_refused(odd: OddServers, context: ssl.SSLContext, behaviour: Behaviour, code: str, seen: str) -> None:
     found = outcome(odd.serve(behaviour), context, timeout=0.5 if "within 0.5" in seen else PATIENCE)
     assert found is not None
     assert found[0] == code

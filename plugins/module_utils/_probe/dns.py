@@ -13,6 +13,7 @@ import asyncio
 import ipaddress
 import socket
 import typing as t
+from collections import Counter
 
 try:
     import dns.asyncquery
@@ -35,6 +36,8 @@ if t.TYPE_CHECKING:
 ADDRESS_LIMIT = 16
 # So many look-ups at a time: each has a socket of its own, and a process may not have very many.
 CONCURRENT = 256
+# An authority that did not answer so many times on end is asked no more: every time costs a time-out.
+SILENCES = 32
 
 Strings = tuple[str, ...]
 Server = tuple[str, int]
@@ -90,6 +93,7 @@ class Lookup:
         self._resolver.lifetime = timeout
         self._resolver.timeout = timeout / 2
         self._authorities = authorities
+        self._silences: Counter[Server] = Counter()
         self._timeout = timeout
         self._turns = asyncio.Semaphore(CONCURRENT)
         self._answers: dict[tuple[str, str], asyncio.Future[list[dns.rdata.Rdata]]] = {}
@@ -136,8 +140,7 @@ class Lookup:
             return []
         except (dns.exception.DNSException, OSError, ValueError) as error:
             raise DnsFailure(f"{name} {rdtype}: {str(error) or type(error).__name__}") from None
-        if answer.rrset is None and not answer.response.flags & (dns.flags.AA | dns.flags.RA):
-            # A referral has no records either, and yet says nothing about what there is.
+        if answer.rrset is None and not _is_known(answer):
             raise DnsFailure(f"{name} {rdtype}: {answer.nameserver} is no resolver and does not know")
         return list(answer.rrset or ())
 
@@ -147,11 +150,16 @@ class Lookup:
         """The records, or the name that is left to be resolved by others: itself, or a CNAME's target."""
         query = dns.message.make_query(name, rdtype)
         query.flags &= ~dns.flags.RD
-        for address, port in self._authorities:
+        for server in self._authorities:
+            if self._silences[server] >= SILENCES:
+                continue
+            address, port = server
             try:
                 reply, _tcp = await dns.asyncquery.udp_with_fallback(query, address, self._timeout, port)
             except (dns.exception.DNSException, OSError):
+                self._silences[server] += 1
                 continue
+            self._silences[server] = 0
             if not reply.flags & dns.flags.AA or reply.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
                 continue
             chain = t.cast("dns.message.QueryMessage", reply).resolve_chaining()
@@ -159,3 +167,12 @@ class Lookup:
                 return list(chain.answer), None
             return [], None if chain.canonical_name == name else chain.canonical_name
         return [], name
+
+
+def _is_known(answer: dns.resolver.Answer) -> bool:
+    """Whether an answer without records says that there are none (RFC 2308 2.2).
+
+    A referral to other servers, or a CNAME that leads to them, has none either.
+    """
+    response = answer.response
+    return bool(response.flags & dns.flags.RA) or any(rrset.rdtype == dns.rdatatype.SOA for rrset in response.authority)

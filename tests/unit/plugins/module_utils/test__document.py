@@ -1,0 +1,109 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The documents of a run: written whole, and read with care."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import (
+    PLAN_ENTRY,
+    DocumentError,
+    read_document,
+    read_documents,
+    read_plan,
+    write_document,
+)
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import Desired
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import Evidence, Site, make_plan
+
+NOW = dt.datetime(2026, 11, 23, 10, tzinfo=dt.timezone.utc)
+PLAN: t.Final = make_plan(
+    [Desired("example.com", ("mx.example.net",)), Desired("gone.example", ("mx.example.net",), state="absent")],
+    Site({"web1.example.net": ["198.51.100.1"]}),
+    Evidence({}),
+    NOW,
+)
+
+
+def test_written_and_read(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "directory" / "a.json"
+    document = {"text": "grün \x1b \ud800", "list": [1, None]}
+    write_document(str(path), document)
+    assert read_document(str(path)) == document
+    assert b"\x1b" not in path.read_bytes()
+    assert [one.name for one in path.parent.iterdir()] == ["a.json"]
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DocumentError, match=f"{tmp_path}/file/a.json: "):
+        write_document(f"{tmp_path}/file/a.json", {})
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (None, "No such file or directory"),
+        (b"", "not a JSON document"),
+        (b'{"a": 1', "not a JSON document"),
+        (b"\xff\xfe", "not a JSON document"),
+        (b"[" * 100_000, "not a JSON document"),
+        (b"[]", "not a JSON object"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, text: str) -> None:
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DocumentError, match=f"{path}: {text}"):
+        read_document(str(path))
+
+
+def test_documents_by_host(tmp_path: Path) -> None:
+    assert read_documents(str(tmp_path / "no")) == {}
+    write_document(str(tmp_path / "2.json"), {"host": "web2", "a": 2})
+    write_document(str(tmp_path / "1.json"), {"host": "web1", "a": 1})
+    (tmp_path / "1.json.bak").write_text("{")
+    assert read_documents(str(tmp_path)) == {"web1": {"host": "web1", "a": 1}, "web2": {"host": "web2", "a": 2}}
+    write_document(str(tmp_path / "3.json"), {})
+    with pytest.raises(DocumentError, match=r"3\.json: 'host' is missing"):
+        read_documents(str(tmp_path))
+
+
+def test_a_plan_as_it_is_made_can_be_read(tmp_path: Path) -> None:
+    write_document(str(tmp_path / "plan.json"), PLAN)
+    assert read_plan(str(tmp_path / "plan.json")) == PLAN
+    assert len(PLAN["domains"]) == 2
+
+
+@pytest.mark.parametrize("key", PLAN_ENTRY)
+@pytest.mark.parametrize("value", ["missing", {}])
+def test_a_damaged_entry_is_named(tmp_path: Path, key: str, value: t.Any) -> None:
+    plan = json.loads(json.dumps(PLAN))
+    if value == "missing":
+        del plan["domains"][1][key]
+    else:
+        plan["domains"][1][key] = value
+    write_document(str(tmp_path / "plan.json"), plan)
+    with pytest.raises(DocumentError, match=rf"plan\.json: domains\[1\]: '{key}' is missing or damaged"):
+        read_plan(str(tmp_path / "plan.json"))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"schema": "postmaster.mta_sts/plan/2"}, "its schema is 'postmaster.mta_sts/plan/2'"),
+        ({"domains": {}}, "'domains' is missing or damaged"),
+        ({"domains": [None]}, r"domains\[0\] is damaged"),
+        ({"policy_hosts": []}, "'policy_hosts' is missing or damaged"),
+    ],
+)
+def test_a_damaged_plan_is_refused(tmp_path: Path, change: dict[str, t.Any], text: str) -> None:
+    write_document(str(tmp_path / "plan.json"), {**PLAN, **change})
+    with pytest.raises(DocumentError, match=text):
+        read_plan(str(tmp_path / "plan.json"))
