@@ -156,8 +156,15 @@ def resolve_hosts(policy_hosts: dict[str, list[str]]) -> dict[str, list[str]]:
                         "set mta_sts_public_addresses for this host"
                     ) from None
                 found.extend(str(answer[4][0]) for answer in answers)
+        if any(ipaddress.ip_address(address).is_loopback for address in found):
+            raise ValueError(
+                f"policy host {host}: senders cannot reach it at {', '.join(found)}; "
+                "set mta_sts_public_addresses for this host"
+            )
+        if not found:
+            raise ValueError(f"policy host {host}: mta_sts_public_addresses is empty")
         resolved[host] = sorted(set(found))
-    if not any(resolved.values()):
+    if not resolved:
         raise ValueError("there is no policy host; put at least one into the group mta_sts_hosts")
     return resolved
 

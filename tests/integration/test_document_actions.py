@@ -159,7 +159,7 @@ def test_what_cannot_be_sent_or_kept_is_named(playbook: Playbook, tmp_path: Path
         {"postmaster.mta_sts.mta_sts_policies": {**base, "policies": [{"domain": "a.example", **POLICY}]}},
         {"postmaster.mta_sts.mta_sts_policies_info": base},
     ]
-    bad_results, _ = playbook(*({"postmaster.mta_sts.mta_sts_policies": options} for options in bad), *good)
+    bad_results, _variables = playbook(*({"postmaster.mta_sts.mta_sts_policies": options} for options in bad), *good)
     *results, published, info = bad_results
     # Without documents everything is returned.
     assert published["published"] == ["mta-sts.a.example"]

@@ -20,35 +20,12 @@ import pytest
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import SCHEMA
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, policy_id, render_policy
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._webroot import TEMPORARY_PREFIX
+from modules import ENVIRONMENT, MODULES, Result, command, run
 from tls import Authority
 
 CHECKOUT = Path(__file__).parents[2]
-MODULES = "ansible_collections.postmaster.mta_sts.plugins.modules."
-
-Result = dict[str, t.Any]
 Call = t.Callable[..., Result]
 GROUP = grp.getgrgid(os.getgid()).gr_name
-
-
-def command(module: str, directory: Path, options: dict[str, t.Any], *, check: bool = False) -> list[str | Path]:
-    path = directory / "arguments.json"
-    path.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**options, "_ansible_check_mode": check}}))
-    return [sys.executable, "-m", f"{MODULES}{module}", path]
-
-
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT / ".collections")}
-
-
-def run(module: str, place: Path, /, *, check: bool = False, **options: t.Any) -> Result:
-    """Runs a module as Ansible does, in a process of its own."""
-    done = subprocess.run(
-        command(module, place, options, check=check), env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
-    assert done.stderr == ""
-    result: Result = json.loads(done.stdout)
-    assert (done.returncode != 0) == bool(result.get("failed"))
-    assert "Traceback" not in result.get("msg", "")
-    return result
 
 
 @pytest.fixture
