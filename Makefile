@@ -19,7 +19,7 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 export ANSIBLE_CONFIG := $(CURDIR)/tests/lab/ansible.cfg
 export PYTHONPATH := $(CURDIR)/.collections
 
-.PHONY: help setup demo test lint sanity unit integration molecule clean lock
+.PHONY: help setup demo test lint sanity unit integration molecule bench clean lock
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -55,6 +55,9 @@ molecule: setup ## whole hosts: the playbooks and roles on a lab of real servers
 	# What molecule remembers of an earlier run may no longer be true; the lab itself is looked at anew.
 	rm -rf $(ANSIBLE_HOME)/tmp/molecule.*
 	MOLECULE_GLOB='molecule/*/molecule.yml' molecule -c molecule/config.yml test --all --report
+
+bench: setup ## what one call for all domains costs, beside a task for each
+	python tests/bench/bench.py
 
 clean: ## remove labs, images, environments and caches
 	if [ -d .lab ]; then python3 tests/lab/lab.py purge; fi
