@@ -135,7 +135,7 @@ class Acme:
 def from_acme(names: t.Sequence[str], acme: Acme, store: Store, *, check_mode: bool) -> dict[str, Outcome]:
     """Gets a certificate for every name that has none of this ACME server, and installs what is there."""
     outcomes: dict[str, Outcome] = {}
-    missing = [name for name in names if not _has_lineage(name, acme.directory)]
+    missing = {name for name in names if not _has_lineage(name, acme.directory)}
     stop = "" if check_mode or not missing else _acme_trouble(acme.directory)
     for name in names:
         if name not in missing:

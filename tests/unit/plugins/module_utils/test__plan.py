@@ -204,3 +204,15 @@ def test_one_domain_says_nothing_of_another() -> None:
         ("c.example", False),
     ]
     assert records(plan, "announce") == [STS]
+
+
+def test_p1_a_proof_that_leaves_a_policy_host_out_proves_nothing() -> None:
+    document = proof()
+    whole = planned(observed=observed(), proof=document)
+    assert [entry["announce"] for entry in whole["domains"]] == [True]
+    left_out = document["domains"]["a.example"]["proved"].pop()
+    plan = planned(observed=observed(), proof=document)
+    assert plan["record_sets"]["announce"] == []
+    assert [hold["message"] for hold in plan["domains"][0]["holds"]] == [
+        f"{left_out}: was not asked for mta-sts.a.example"
+    ]
