@@ -145,6 +145,30 @@ def test_an_nginx_configuration_that_does_not_go_with_ours(lab: Lab) -> None:
     assert lab.zone("example.com") == before
 
 
+@pytest.mark.parametrize(
+    "arguments", [["--limit=mta_sts_hosts"], ["--limit=localhost,web1"], ["--tags=policy_host_policies"]]
+)
+def test_a_rollout_in_part_is_refused(lab: Lab, arguments: list[str]) -> None:
+    """It would serve what an earlier run, or a look ahead, had planned."""
+    assert lab.rollout("--check", mta_sts_domains=[{**COM, "max_age": 3600}, ORG]).status == 0
+    before = footprint(lab)
+    refused = lab.rollout(*arguments)
+    assert refused.status != 0
+    assert "Run the rollout without --limit" in refused.output or "Run it without --limit" in refused.output
+    assert footprint(lab) == before
+
+
+def test_a_damaged_certificate_of_certbot_does_not_replace_a_good_one(lab: Lab) -> None:
+    key, machine = "/etc/letsencrypt/live/mta-sts.example.com/privkey.pem", lab.host("web2")
+    machine.check_output(f"cp -L {key} /root/good.pem && rm {key} && echo junk > {key}")
+    try:
+        assert lab.quick_rollout().status == 0
+        assert [hold["code"] for hold in lab.report()["example.com"]["holds"]] == ["renewal"]
+        assert lab.curl("web2", "example.com")
+    finally:
+        machine.check_output(f"mv /root/good.pem {key}")
+
+
 def test_after_all_of_it_a_rollout_goes_through(lab: Lab) -> None:
     healed = lab.quick_rollout()
     assert healed.status == 0, healed.output

@@ -204,6 +204,8 @@ def _refresh(name: str, acme: Acme, store: Store, *, check_mode: bool) -> Outcom
         pem = _read(str(lineage / "fullchain.pem")) + _read(str(lineage / "privkey.pem"))
         if store.holds(name, pem):
             return Outcome()
+        # What nginx reads now may be good: what certbot holds must not replace it unless it is, too.
+        check_pem(pem)
         if not check_mode:
             done = subprocess.run(
                 [str(acme.hook)], env={**os.environ, "RENEWED_LINEAGE": str(lineage)},
@@ -212,7 +214,9 @@ def _refresh(name: str, acme: Acme, store: Store, *, check_mode: bool) -> Outcom
             if done.returncode != 0:
                 raise CertificateError(f"{acme.hook}: {printable(done.stderr)}")
         return Outcome(changed=True)
-    except (CertificateError, OSError, subprocess.TimeoutExpired) as error:
+    except CertificateError as error:
+        return Outcome(error=f"{error}; if it stays so, run 'certbot delete --cert-name {name}', and the rollout again")
+    except (OSError, subprocess.TimeoutExpired) as error:
         return Outcome(error=str(error))
 
 

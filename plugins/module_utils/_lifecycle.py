@@ -27,7 +27,7 @@ ADDRESS_UNKNOWN = "unknown"
 
 HOLD_CODES: t.Final[dict[str, str]] = {
     "unobserved": "nothing was observed of the domain yet",
-    "dns-failure": "DNS did not answer, so nothing is changed on what may be a wrong picture",
+    "dns-failure": "DNS did not answer, so DNS is left as it is",
     "address-elsewhere": "mta-sts.<domain> leads to an address that is no policy host",
     "address-missing": "mta-sts.<domain> has no address, and its records are kept elsewhere",
     "record-foreign": "TXT records that are not ours stand at _mta-sts.<domain>",
@@ -35,6 +35,7 @@ HOLD_CODES: t.Final[dict[str, str]] = {
     "proof-missing": "the policy was not yet proved on every policy host",
     "proof-failed": "a policy host does not serve the expected policy to a strict sender",
     "record-failed": "a DNS record could not be brought to its wanted state",
+    "renewal": "a policy host serves the policy with a certificate that it could not refresh",
     "withdrawal": "the domain is being withdrawn",
     "tlsrpt-foreign": "a TXT record that is not ours keeps the TLSRPT record out; the policy goes on without it",
 }
@@ -78,8 +79,11 @@ class Observed:
     foreign_records: tuple[str, ...] = ()
     # Likewise at _smtp._tls.<domain>.
     foreign_tlsrpt_records: tuple[str, ...] = ()
+    # Of policy hosts that did not get through the handshake.
     certificate_failures: tuple[str, ...] = ()
     proof: t.Optional[Proof] = None
+    # Of policy hosts that serve the policy with the certificate that they had.
+    renewal_failures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,10 @@ def decide(desired: Desired, history: t.Sequence[Served], observed: t.Optional[O
                 "the policy says 'none'; keep it served and announced until no sender can hold an older policy",
             ),
         )
-    return Decision(stage, policy, announce, certificate, holds + _holds_of_tlsrpt(desired, observed), now)
+    # What is wrong beside the policy is told, and holds nothing back.
+    renewal = tuple(Hold("renewal", text) for text in observed.renewal_failures)
+    holds += renewal + _holds_of_tlsrpt(desired, observed)
+    return Decision(stage, policy, announce, certificate, holds, now)
 
 
 def policy_to_serve(desired: Desired, history: t.Sequence[Served]) -> t.Optional[Policy]:

@@ -126,12 +126,14 @@ def _observed(domain: str, site: Site, evidence: Evidence) -> t.Optional[Observe
     if live is None:
         return None
     address, addresses = _address(live, site)
+    failures, renewals = _certificate_failures(domain, evidence)
     return Observed(
         address=address,
         addresses=addresses,
         foreign_records=tuple(printable(text) for text in live["foreign_records"] or ()),
         foreign_tlsrpt_records=tuple(printable(text) for text in live["foreign_tlsrpt_records"] or ()),
-        certificate_failures=_certificate_failures(domain, evidence),
+        certificate_failures=failures,
+        renewal_failures=renewals,
         proof=_proof(domain, site, evidence),
     )
 
@@ -146,19 +148,21 @@ def _address(live: Document, site: Site) -> tuple[str, tuple[str, ...]]:
     return (ADDRESS_ELSEWHERE, elsewhere) if elsewhere else (ADDRESS_OURS, tuple(addresses))
 
 
-def _certificate_failures(domain: str, evidence: Evidence) -> tuple[str, ...]:
-    """Why hosts that did not get through the handshake have no certificate.
+def _certificate_failures(domain: str, evidence: Evidence) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Why hosts that did not get through the handshake have no certificate, and what is wrong with that of others.
 
-    Of other hosts there may be a document of an earlier run, which says nothing about this one.
+    Of a host that was neither proved nor met there may be a document of an earlier run, which says nothing here.
     """
-    met = [] if evidence.proof is None else evidence.proof["domains"].get(domain, {}).get("failures", [])
-    hosts = {failure["host"] for failure in met if failure["code"] == "policy-certificate"}
-    failures = []
+    proof = {} if evidence.proof is None else evidence.proof["domains"].get(domain, {})
+    met = {failure["host"] for failure in proof.get("failures", ()) if failure["code"] == "policy-certificate"}
+    failures, renewals = [], []
     for host, document in (evidence.certificates or {}).items():
-        result = document["certificates"].get(f"mta-sts.{domain}", {})
-        if host in hosts and result.get("error"):
-            failures.append(f"{host}: no certificate for mta-sts.{domain}: {printable(result['error'], 400)}")
-    return tuple(failures)
+        error = document["certificates"].get(f"mta-sts.{domain}", {}).get("error")
+        if error and host in met:
+            failures.append(f"{host}: no certificate for mta-sts.{domain}: {printable(error, 400)}")
+        elif error and host in proof.get("proved", ()):
+            renewals.append(f"{host}: the certificate for mta-sts.{domain} is not refreshed: {printable(error, 400)}")
+    return tuple(failures), tuple(renewals)
 
 
 def _proof(domain: str, site: Site, evidence: Evidence) -> t.Optional[Proof]:

@@ -207,4 +207,6 @@ def _count(number: int, noun: str) -> str:
 def _duration(seconds: int) -> str:
     if seconds % 86400 == 0 and seconds:
         return _count(seconds // 86400, "day")
+    if seconds % 3600 == 0 and seconds:
+        return _count(seconds // 3600, "hour")
     return f"{seconds} s"

@@ -220,7 +220,7 @@ class Reconciler:
             if reading.alias != one.alias:
                 raise SetError(
                     f"{one.name} is a CNAME to {one.alias}, beside which there can be no {one.type} set: "
-                    "remove the CNAME set in the same call"
+                    "remove that CNAME first, or in the same call"
                 )
         elif one.rdtype == dns.rdatatype.CNAME and one.name_exists:
             data = await data_at(self.server, one.name)
@@ -299,6 +299,8 @@ class Reconciler:
 
     def _refusal(self, zone: dns.name.Name, rcode: str) -> str:
         told = f"{self.server} refused the update of zone {zone} {self.server.key_words} ({rcode})"
+        if rcode == "REFUSED" and self.server.key is None:
+            return f"{told}: name a TSIG key that may update this set"
         if rcode == "REFUSED":
             return f"{told}: let it accept updates of this set with this key (BIND: allow-update, update-policy)"
         if rcode == "NOTAUTH":

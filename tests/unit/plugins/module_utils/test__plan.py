@@ -156,9 +156,18 @@ def test_what_stands_against_a_certificate_is_told() -> None:
         ("certificate", "web2: no certificate for mta-sts.a.example: certbot: ?[2J no such name")
     ]
     # Another failure has another cause, and what a host said in an earlier run may no longer be true.
-    for failed in (proof(ID, 1, "web2", code="policy-http"), proof(ID, 1, "web1")):
-        plan = planned(observed=observed(), certificates=certificates, proof=failed)
-        assert [hold["code"] for hold in plan["domains"][0]["holds"]] == ["proof-failed"]
+    plan = planned(observed=observed(), certificates=certificates, proof=proof(ID, 1, "web2", code="policy-http"))
+    assert [hold["code"] for hold in plan["domains"][0]["holds"]] == ["proof-failed"]
+
+
+def test_a_certificate_that_is_not_refreshed_is_told_and_stops_nothing() -> None:
+    error = {"changed": False, "error": "certbot: no such name"}
+    certificates = {"web2": {"certificates": {"mta-sts.a.example": error}}, "web1": {"certificates": {}}}
+    entry = planned(observed=observed(addresses=ALL), certificates=certificates, proof=proof())["domains"][0]
+    assert (entry["announce"], entry["stage"]) == (True, "testing")
+    assert [(hold["code"], hold["message"]) for hold in entry["holds"]] == [
+        ("renewal", "web2: the certificate for mta-sts.a.example is not refreshed: certbot: no such name")
+    ]
 
 
 def test_what_the_inventory_does_not_name_is_an_orphan() -> None:

@@ -72,7 +72,7 @@ def test_a_small_rollout() -> None:
         "  example.org     testing    testing, 1 day, 1 mx    in place 3f2a9c01   MX finding: mx:25: has expired",
         "  broken.example  pending    testing, 1 day, 1 mx    not announced",
         "      mta-sts.broken.example leads to 192.0.2.7, which is no policy host",
-        "  later.example   testing    testing, 3600 s, 1 mx   not announced",
+        "  later.example   testing    testing, 1 hour, 1 mx   not announced",
         "      testing period (until 2026-11-30T09:12:00+00:00)",
         "  failed.example  pending    testing, 1 day, 1 mx    not announced",
         "      _mta-sts.failed.example. TXT: refused by the server",
