@@ -19,14 +19,16 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 export ANSIBLE_CONFIG := $(CURDIR)/tests/lab/ansible.cfg
 export PYTHONPATH := $(CURDIR)/.collections
 
-.PHONY: help setup demo test lint sanity unit integration molecule bench clean lock
+.PHONY: help setup packages demo test lint sanity unit integration molecule bench docs clean lock
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: setup ## roll MTA-STS out to real servers in containers, and look at the result
 	tests/lab/demo.sh
 
-test: lint unit sanity integration molecule ## everything that CI runs
+test: setup packages ## everything that CI runs; each part shows what it said when it has ended
+	# Side by side, as molecule mostly waits for its hosts.
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint molecule unit sanity integration
 
 lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	ruff check .
@@ -40,15 +42,16 @@ lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	reuse lint --quiet || reuse lint
 	.ci/in-collection antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self \
 	  --disallow-unknown-collection-refs .
+	.ci/packages graphviz
+	.ci/pictures --check
 
 unit: setup ## tests of the pure parts
-	python -m pytest tests/unit
+	python -m pytest --numprocesses=auto tests/unit
 
 sanity: setup ## ansible-test sanity, on every Python that it finds and supports
 	.ci/in-collection .ci/sanity
 
-integration: setup ## each module against the real servers that it talks to
-	.ci/packages bind9 nginx postfix
+integration: setup packages ## each module against the real servers that it talks to
 	python -m pytest tests/integration
 
 molecule: setup ## whole hosts: the playbooks and roles on a lab of real servers
@@ -59,6 +62,10 @@ molecule: setup ## whole hosts: the playbooks and roles on a lab of real servers
 bench: setup ## what one call for all domains costs, beside a task for each
 	python tests/bench/bench.py
 
+docs: ## the pictures of the guides, from their sources
+	.ci/packages graphviz
+	.ci/pictures
+
 clean: ## remove labs, images, environments and caches
 	if [ -d .lab ]; then python3 tests/lab/lab.py purge; fi
 	rm -rf .venv .collections .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output mta-sts-run
@@ -67,6 +74,9 @@ lock: ## requirements/dev.txt from requirements/dev.in
 	tmp=$$(mktemp -d) && $(PYTHON) -m venv $$tmp && $$tmp/bin/pip install --quiet -r requirements/dev.in && \
 	  { sed -n '1,2p' requirements/dev.in; echo; echo "# Written by 'make lock' from dev.in. Do not edit."; \
 	    $$tmp/bin/pip freeze; } > requirements/dev.txt; rm -rf $$tmp
+
+packages: setup
+	.ci/packages bind9 graphviz nginx postfix
 
 setup: $(VENV)/.complete .collections/ansible_collections/postmaster/mta_sts ## the virtual environment
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import re
@@ -19,6 +20,16 @@ import testinfra.host
 
 ROOT = Path(__file__).resolve().parents[1]
 LAB = ROOT / ".lab/test"
+
+
+AGE = """
+import sqlite3, sys
+with sqlite3.connect('/var/lib/mta-sts/ledger.sqlite3') as ledger:
+    seconds = int(sys.argv[1])
+    ledger.execute('UPDATE policies SET since = since - ?, until = until - ?', (seconds, seconds))
+    ledger.execute('UPDATE conditions SET since = since - ?', (seconds,))
+    ledger.execute('UPDATE state SET written = written - ?', (seconds,))
+"""
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,12 @@ class Lab:
 
     def playbook(self, name: str, *arguments: str, **variables: t.Any) -> Playbook:
         """Runs one of the collection's playbooks with the scenario's inventory and further variables."""
+        with self.begin(name, *arguments, **variables) as process:
+            output, _no_errors = process.communicate()
+        return Playbook(process.returncode, output)
+
+    def begin(self, name: str, *arguments: str, **variables: t.Any) -> subprocess.Popen[str]:
+        """Begins to run one of the playbooks, in a process group of its own."""
         command = [
             "ansible-playbook",
             *(f"--inventory={path}" for path in (LAB / "inventory", ROOT / "molecule/shared/inventory")),
@@ -78,11 +95,17 @@ class Lab:
             # Molecule asks for colours, and these win over their absence.
             "ANSIBLE_FORCE_COLOR": "0",
             "ANSIBLE_NOCOLOR": "1",
+            "PYTHONUNBUFFERED": "1",
         }
-        done = subprocess.run(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        return subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
-        return Playbook(done.returncode, done.stdout)
 
     def rollout(self, *arguments: str, **variables: t.Any) -> Playbook:
         """One turn of the loop."""
@@ -96,6 +119,19 @@ class Lab:
         """What the last rollout reported, by domain."""
         document = json.loads((self.run_dir / "report.json").read_text())
         return {domain["domain"]: domain for domain in document["domains"]}
+
+    def on_host(self, host: str, program: str, *arguments: str) -> subprocess.Popen[str]:
+        """Begins to run a Python program on a host of the lab."""
+        command = ["python3", str(ROOT / "tests/lab/lab.py"), "ssh", "test", host, "--"]
+        command.append(shlex.join(["python3", "-c", program, *arguments]))
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+
+    def age(self, **span: float) -> None:
+        """Makes all ledgers older by a timedelta: for all decisions, so much time has passed."""
+        seconds = int(dt.timedelta(**span).total_seconds())
+        for host in self.policy_hosts:
+            with self.on_host(host, AGE, str(seconds)) as process:
+                assert process.wait() == 0
 
     def curl(self, host: str, domain: str, *arguments: str, path: str = "/.well-known/mta-sts.txt") -> bytes:
         """What a policy host answers to curl on a mail server, which trusts the lab's CA and nothing more."""

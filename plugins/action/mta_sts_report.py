@@ -17,8 +17,10 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._document impor
     write_document,
 )
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._report import (
+    NAMED,
     Run,
     make_report,
+    needing_somebody,
     rollout_lines,
     verify_lines,
 )
@@ -39,6 +41,7 @@ class ActionModule(ActionBase):
                 "observed": {"type": "path"},
                 "record_sets": {"type": "list", "elements": "path", "default": []},
                 "started": {"type": "int"},
+                "troubles": {"type": "dict", "default": {}},
                 "dest": {"type": "path", "required": True},
                 "fail_on_pending": {"type": "bool", "default": True},
             },
@@ -61,16 +64,20 @@ class ActionModule(ActionBase):
             observed,
             [read_document(path) for path in params["record_sets"]],
             self._task.check_mode,
+            {str(host): str(text) for host, text in params["troubles"].items()},
         )
         started = dt.datetime.fromtimestamp(params["started"], dt.timezone.utc)
         report = make_report(run, started, dt.datetime.now(dt.timezone.utc))
         write_document(params["dest"], report)
         self._show(rollout_lines(report, params["dest"]))
-        pending = [domain["domain"] for domain in report["domains"] if domain["stage"] == "pending"]
-        result: dict[str, t.Any] = {"changed": False, "counts": report["counts"]}
-        if pending and params["fail_on_pending"]:
-            named = ", ".join(pending[:20]) + (", ..." if len(pending) > 20 else "")
-            result.update(failed=True, msg=f"{len(pending)} of {len(report['domains'])} domains pending: {named}")
+        result: dict[str, t.Any] = {
+            "changed": False,
+            "counts": report["counts"],
+            "hold_counts": report["hold_counts"],
+        }
+        failure = _failure(report)
+        if failure and params["fail_on_pending"]:
+            result.update(failed=True, msg=failure)
         return result
 
     def _verify(self, params: dict[str, t.Any], observed: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -84,3 +91,17 @@ class ActionModule(ActionBase):
 
     def _show(self, lines: t.Sequence[str]) -> None:
         Display().display("\n" + "\n".join(lines) + "\n")
+
+
+def _failure(report: dict[str, t.Any]) -> str:
+    """Why the run is no success: what does not end by waiting; nothing if there is no such thing."""
+    needing = needing_somebody(report)
+    parts = []
+    if report["failed_hosts"]:
+        parts.append(f"policy hosts that failed: {', '.join(report['failed_hosts'])}")
+    if needing:
+        named = ", ".join(f"{domain} ({code})" for domain, code in list(needing.items())[:NAMED])
+        more = ", ..." if len(needing) > NAMED else ""
+        verb = "needs" if len(needing) == 1 else "need"
+        parts.append(f"{len(needing)} of {len(report['domains'])} domains {verb} somebody: {named}{more}")
+    return "; ".join(parts)

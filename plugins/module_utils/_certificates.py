@@ -46,14 +46,15 @@ ADVICE = re.compile(
 
 
 class CertificateError(Exception):
-    """Why a name has no certificate."""
+    """Why a name has no certificate, or still has one."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one name: whether its file changed, and what went wrong."""
+    """What came of one name: whether its certificate changed or was removed, and what went wrong."""
 
     changed: bool = False
+    removed: bool = False
     error: str = ""
 
 
@@ -66,7 +67,7 @@ class Store:
 
     def holds(self, name: str, pem: bytes) -> bool:
         """Whether the name's file has exactly this content, and can be read by those who shall and no others."""
-        path = self.directory / f"{name}.pem"
+        path = self._path(name)
         try:
             status = path.stat()
             allowed = stat.S_IMODE(status.st_mode) == MODE and self._group in (None, status.st_gid)
@@ -77,7 +78,18 @@ class Store:
     def install(self, name: str, pem: bytes) -> None:
         """Puts chain and key of a name where nginx reads them; refuses what nginx could not use."""
         check_pem(pem)
-        write_file(self.directory / f"{name}.pem", pem, MODE, self._group)
+        write_file(self._path(name), pem, MODE, self._group)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of the name, whatever is in it."""
+        return _is_there(self._path(name))
+
+    def remove(self, name: str) -> None:
+        """Takes the name's file away."""
+        self._path(name).unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self.directory / f"{name}.pem"
 
 
 def check_pem(pem: bytes) -> None:
@@ -113,6 +125,15 @@ def from_files(
         except (CertificateError, OSError) as error:
             outcomes[name] = Outcome(error=str(error))
     return outcomes
+
+
+def _is_there(path: Path) -> bool:
+    """As C(os.path.lexists), but raises OSError where that cannot be known."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _read(path: str) -> bytes:
@@ -151,9 +172,29 @@ def from_acme(names: t.Sequence[str], acme: Acme, store: Store, *, check_mode: b
     return outcomes
 
 
+def remove(names: t.Sequence[str], store: Store, *, acme: bool, check_mode: bool) -> dict[str, Outcome]:
+    """Takes away what nginx reads of every name and, with C(acme), what certbot holds under exactly that name."""
+    return {name: _remove(name, store, acme=acme, check_mode=check_mode) for name in names}
+
+
+def _remove(name: str, store: Store, *, acme: bool, check_mode: bool) -> Outcome:
+    try:
+        renewed = acme and _is_there(_renewal(name))
+        if not renewed and not store.has(name):
+            return Outcome()
+        if renewed and not check_mode:
+            # Before the file: as long as certbot renews the certificate, its hook brings the file back.
+            _certbot("delete", "--non-interactive", "--cert-name", name)
+        if not check_mode:
+            store.remove(name)
+        return Outcome(removed=True)
+    except (CertificateError, OSError) as error:
+        return Outcome(error=str(error))
+
+
 def _has_lineage(name: str, directory: str) -> bool:
     try:
-        renewal = (CERTBOT_CONFIG / "renewal" / f"{name}.conf").read_text(encoding="utf-8", errors="replace")
+        renewal = _renewal(name).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
     server = re.search(r"(?m)^server\s*=\s*(\S+)", renewal)
@@ -163,6 +204,10 @@ def _has_lineage(name: str, directory: str) -> bool:
 
 def _lineage(name: str) -> Path:
     return CERTBOT_CONFIG / "live" / name
+
+
+def _renewal(name: str) -> Path:
+    return CERTBOT_CONFIG / "renewal" / f"{name}.conf"
 
 
 def _acme_trouble(directory: str) -> str:
@@ -177,24 +222,32 @@ def _acme_trouble(directory: str) -> str:
 
 
 def _issue(name: str, acme: Acme, store: Store) -> Outcome:
-    command = [
-        CERTBOT, "certonly", "--non-interactive", "--agree-tos",
-        *(["--email", acme.email, "--no-eff-email"] if acme.email else ["--register-unsafely-without-email"]),
-        "--server", acme.directory, "--webroot", "--webroot-path", str(acme.webroot),
-        "--cert-name", name, "--domain", name, "--key-type", "ecdsa", "--force-renewal",
-    ]  # fmt: skip
+    try:
+        _certbot(
+            "certonly", "--non-interactive", "--agree-tos",
+            *(["--email", acme.email, "--no-eff-email"] if acme.email else ["--register-unsafely-without-email"]),
+            "--server", acme.directory, "--webroot", "--webroot-path", str(acme.webroot),
+            "--cert-name", name, "--domain", name, "--key-type", "ecdsa", "--force-renewal",
+        )  # fmt: skip
+    except CertificateError as error:
+        return Outcome(error=str(error))
+    refreshed = _refresh(name, acme, store, check_mode=False)
+    return Outcome(changed=True, error=refreshed.error)
+
+
+def _certbot(*arguments: str) -> None:
+    """Runs certbot. Raises L(CertificateError)."""
+    command = [CERTBOT, *arguments]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=CERTBOT_SECONDS, check=False
         )
     except OSError as error:
-        return Outcome(error=f"certbot cannot be run, is it installed? {error}")
+        raise CertificateError(f"certbot cannot be run, is it installed? {error}") from None
     except subprocess.TimeoutExpired:
-        return Outcome(error=f"certbot did not finish within {CERTBOT_SECONDS} seconds")
+        raise CertificateError(f"certbot did not finish within {CERTBOT_SECONDS} seconds") from None
     if done.returncode != 0:
-        return Outcome(error=certbot_reason(done.stdout + done.stderr))
-    refreshed = _refresh(name, acme, store, check_mode=False)
-    return Outcome(changed=True, error=refreshed.error)
+        raise CertificateError(certbot_reason(done.stdout + done.stderr))
 
 
 def _refresh(name: str, acme: Acme, store: Store, *, check_mode: bool) -> Outcome:

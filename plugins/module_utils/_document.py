@@ -22,10 +22,14 @@ PLAN_ENTRY: t.Final[dict[str, t.Any]] = {
     "domain": str,
     "policy_host": str,
     "serve": bool,
+    "remove": bool,
     "certificate": bool,
     "mode": (str, type(None)),
     "mx": list,
     "max_age": (int, type(None)),
+    "found": (dict, type(None)),
+    "after_unknown": bool,
+    "conditions": (dict, type(None)),
 }
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import re
 import typing as t
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ STATES = ("present", "absent")
 DEFAULT_MAX_AGE = 2592000
 # A policy that is being tried, or withdrawn, must be gone from every cache within a day.
 SHORT_MAX_AGE = 86400
+MAX_TESTING_DAYS = 365
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,10 @@ class Desired:
     manage_address: bool = True
     # True: TXT and address records that are not ours are replaced instead of reported.
     replace_foreign: bool = False
+    # For how many days a policy is tested before it is enforced.
+    testing_days: int = 7
+    # False: enforced even where an MX host is not ready for it.
+    gate: bool = True
 
 
 KEYS = frozenset(Desired.__dataclass_fields__)
@@ -107,11 +114,13 @@ class _Entry:
             domain=domain,
             mx=self._mx(required=state == "present"),
             mode=self._choice("mode", MODES, "testing"),
-            max_age=self._max_age(),
+            max_age=self._number("max_age", DEFAULT_MAX_AGE, MAX_MAX_AGE, "seconds"),
             tlsrpt=self._tlsrpt(),
             state=state,
             manage_address=self._flag("manage_address", default=True),
             replace_foreign=self._flag("replace_foreign", default=False),
+            testing_days=self._number("testing_days", Desired.testing_days, MAX_TESTING_DAYS, "days"),
+            gate=self._flag("gate", default=True),
         )
         if not self.mistakes and desired.state == "present":
             self._renders(desired)
@@ -180,17 +189,17 @@ class _Entry:
         self.mistakes.append(f"{key} {value!r}: must be one of {', '.join(choices)}")
         return default
 
-    def _max_age(self) -> int:
-        value = self.values.get("max_age", DEFAULT_MAX_AGE)
+    def _number(self, key: str, default: int, most: int, unit: str) -> int:
+        value = self.values.get(key, default)
         text = value if isinstance(value, str) else str(value)
         # Variables given on the command line arrive as text.
-        if isinstance(value, (bool, float)) or not text.isascii() or not text.lstrip("-").isdigit():
-            self.mistakes.append(f"max_age {value!r}: must be a whole number of seconds")
-        elif not 0 <= int(text) <= MAX_MAX_AGE:
-            self.mistakes.append(f"max_age {value!r}: must be from 0 to {MAX_MAX_AGE} seconds")
+        if isinstance(value, (bool, float)) or not _WHOLE_NUMBER.fullmatch(text):
+            self.mistakes.append(f"{key} {value!r}: must be a whole number of {unit}")
+        elif not 0 <= int(text) <= most:
+            self.mistakes.append(f"{key} {value!r}: must be from 0 to {most} {unit}")
         else:
             return int(text)
-        return DEFAULT_MAX_AGE
+        return default
 
     def _tlsrpt(self) -> tuple[str, ...]:
         value = self.values.get("tlsrpt")

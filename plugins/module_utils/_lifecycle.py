@@ -13,77 +13,31 @@ Pure, and private to this collection.
 from __future__ import annotations
 
 import datetime as dt
+import re
 import typing as t
 from dataclasses import dataclass
 
-from ._inventory import SHORT_MAX_AGE, Desired
-from ._policy import Policy, policy_id, render_policy
+from ._history import DAY, History, Outstanding, Served, forgotten
+from ._hold import HOLD_KINDS, Hold
+from ._inventory import DEFAULT_MAX_AGE, SHORT_MAX_AGE, Desired
+from ._names import mx_matches
+from ._observed import ADDRESS_ELSEWHERE, ADDRESS_MISSING, ADDRESS_OURS, ADDRESS_UNKNOWN, Observed
+from ._policy import Policy, PolicyError, policy_id, render_policy
 
-# What the address records of mta-sts.<domain> lead to.
-ADDRESS_OURS = "ours"
-ADDRESS_MISSING = "missing"
-ADDRESS_ELSEWHERE = "elsewhere"
-ADDRESS_UNKNOWN = "unknown"
+# What may be done with the record at _mta-sts.<domain>.
+KEEP = "keep"
+ANNOUNCE = "announce"
+REMOVE = "remove"
 
-HOLD_CODES: t.Final[dict[str, str]] = {
-    "unobserved": "nothing was observed of the domain yet",
-    "dns-failure": "DNS did not answer, so DNS is left as it is",
-    "address-elsewhere": "mta-sts.<domain> leads to an address that is no policy host",
-    "address-missing": "mta-sts.<domain> has no address, and its records are kept elsewhere",
-    "record-foreign": "TXT records that are not ours stand at _mta-sts.<domain>",
-    "certificate": "a policy host has no certificate for mta-sts.<domain>",
-    "proof-missing": "the policy was not yet proved on every policy host",
-    "proof-failed": "a policy host does not serve the expected policy to a strict sender",
-    "record-failed": "a DNS record could not be brought to its wanted state",
-    "renewal": "a policy host serves the policy with a certificate that it could not refresh",
-    "withdrawal": "the domain is being withdrawn",
-    "tlsrpt-foreign": "a TXT record that is not ours keeps the TLSRPT record out; the policy goes on without it",
-}
+# The conditions that the ledgers keep: what has been so without interruption, and since when.
+TESTING = "testing"
+READY = "ready"
+RECORD_GONE = "record-gone"
+UNNEEDED = "unneeded "
 
-
-@dataclass(frozen=True)
-class Hold:
-    """Why a domain is not moved further in this run, and from when it may be, where that is known."""
-
-    code: str
-    message: str
-    until: t.Optional[dt.datetime] = None
-
-
-@dataclass(frozen=True)
-class Served:
-    """History: a policy that a policy host serves."""
-
-    host: str
-    policy: Policy
-
-
-@dataclass(frozen=True)
-class Proof:
-    """The outcome of fetching a policy from every policy host, and once the public way."""
-
-    # The id of the policy that was looked for; a proof of another policy proves nothing.
-    id: str
-    # How many fetches returned exactly the expected bytes, and what the others met.
-    fetched: int
-    failures: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What is known of a domain in the world outside."""
-
-    address: str = ADDRESS_UNKNOWN
-    addresses: tuple[str, ...] = ()
-    # TXT records at _mta-sts.<domain> that do not begin as an MTA-STS record does.
-    foreign_records: tuple[str, ...] = ()
-    # Likewise at _smtp._tls.<domain>.
-    foreign_tlsrpt_records: tuple[str, ...] = ()
-    # Of policy hosts that did not get through the handshake.
-    certificate_failures: tuple[str, ...] = ()
-    proof: t.Optional[Proof] = None
-    # Of policy hosts that serve the policy with the certificate that they had.
-    renewal_failures: tuple[str, ...] = ()
+STAGES = {"testing": "testing", "enforce": "enforcing", "none": "none"}
+# Ids that were derived as ours are.
+_OUR_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -92,76 +46,357 @@ class Decision:
 
     # pending, testing, enforcing, none, withdrawing or absent
     stage: str
-    # The policy that every policy host shall serve; none for a domain that never had one and shall not.
+    # The policy that senders shall get; none for a domain that has none and shall not.
     policy: t.Optional[Policy]
-    # Its id may be put into DNS.
-    announce: bool
-    # A certificate may be asked for: the name leads, or is about to lead, to the policy hosts.
-    certificate: bool
     holds: tuple[Hold, ...]
     at: dt.datetime
+    # Every policy host shall serve the policy; otherwise its file is left as it is.
+    serve: bool = False
+    # Policy, name and certificate may go.
+    remove: bool = False
+    # What may be done with the record at _mta-sts.<domain>.
+    record: str = KEEP
+    # A certificate may be asked for: the name leads, or is about to lead, to the policy hosts.
+    certificate: bool = False
+    # For the ledger: what is so and since when (none: as it was), a policy that was found, and whether what was
+    # served before is not known.
+    conditions: t.Optional[t.Mapping[str, dt.datetime]] = None
+    found: t.Optional[Served] = None
+    after_unknown: bool = False
 
 
-STAGES = {"testing": "testing", "enforce": "enforcing", "none": "none"}
-
-
-def decide(desired: Desired, history: t.Sequence[Served], observed: t.Optional[Observed], now: dt.datetime) -> Decision:
+def decide(desired: Desired, history: History, observed: t.Optional[Observed], now: dt.datetime) -> Decision:
     """The next safe step for one domain.
 
     C(observed) is none as long as nothing was looked at. Never raises.
     """
-    policy = policy_to_serve(desired, history)
-    if policy is None:
-        return Decision("absent", None, announce=False, certificate=False, holds=(), at=now)
     if observed is None:
-        unobserved = Hold("unobserved", HOLD_CODES["unobserved"])
-        return Decision("pending", policy, announce=False, certificate=False, holds=(unobserved,), at=now)
-    standing = _holds_before_proof(desired, observed)
-    certificate = not any(hold.code.startswith(("address-", "dns-")) for hold in standing)
-    holds = standing or _holds_of_proof(policy, observed)
-    announce = not holds
-    stage = STAGES[policy.mode] if announce else "pending"
-    if desired.state == "absent" and announce:
-        stage = "withdrawing"
-        holds = (
-            Hold(
-                "withdrawal",
-                "the policy says 'none'; keep it served and announced until no sender can hold an older policy",
-            ),
-        )
-    # What is wrong beside the policy is told, and holds nothing back.
-    renewal = tuple(Hold("renewal", text) for text in observed.renewal_failures)
-    holds += renewal + _holds_of_tlsrpt(desired, observed)
-    return Decision(stage, policy, announce, certificate, holds, now)
+        unobserved = Hold("unobserved", HOLD_KINDS["unobserved"].cause)
+        return Decision("pending", _wanted_policy(desired), (unobserved,), now)
+    if history.frozen:
+        current = history.current(now)
+        return Decision("pending", current[0] if current else None, history.frozen, now)
+    past, found = history.with_found(observed.policy, now)
+    step = _withdraw if desired.state == "absent" else _publish
+    return step(_Case(desired, past, observed, now, found))
 
 
-def policy_to_serve(desired: Desired, history: t.Sequence[Served]) -> t.Optional[Policy]:
-    """The policy for the domain's desired state.
+@dataclass(frozen=True)
+class _Case:
+    """All that a decision is made from."""
 
-    A withdrawn domain gets mode none and keeps its mx lines, which several senders insist on (RFC 8461 8.3).
-    """
-    if desired.state == "present":
-        short = desired.mode != "enforce"
-        max_age = min(desired.max_age, SHORT_MAX_AGE) if short else desired.max_age
-        return Policy(desired.mode, desired.mx, max_age)
-    if not history:
+    desired: Desired
+    past: History
+    observed: Observed
+    now: dt.datetime
+    found: t.Optional[Served]
+
+    @property
+    def after_unknown(self) -> bool:
+        """Somebody announced a policy, and nothing is known of it."""
+        return not self.past.served and bool(self.observed.records)
+
+    @property
+    def published(self) -> tuple[Policy, ...]:
+        """What senders get now or, while DNS announces what nobody serves, what it was."""
+        current, announced = self.past.current(self.now), self.observed.record_id
+        if current or announced is None:
+            return current
+        policies = dict.fromkeys(served.policy for served in self.past.served)
+        known = tuple(policy for policy in policies if _id_of(policy) == announced)
+        return known or self.past.last(self.now)
+
+    @property
+    def outstanding(self) -> tuple[Outstanding, ...]:
+        max_age = max(self.desired.max_age, DEFAULT_MAX_AGE)
+        unknown = (forgotten(self.now, max_age),) if self.after_unknown else ()
+        return self.past.outstanding(self.now, max_age) + unknown
+
+    def lasting(self, condition: str, holds: t.Optional[bool]) -> t.Optional[dt.datetime]:
+        """Since when a condition has held; C(holds) is none where that cannot be told now, and nothing changes."""
+        if holds is False:
+            return None
+        return self.past.conditions.get(condition, self.now if holds else None)
+
+
+def _id_of(policy: Policy) -> t.Optional[str]:
+    """The id of a policy; none for one of others that is too large for us."""
+    try:
+        return policy_id(render_policy(policy))
+    except PolicyError:
         return None
-    patterns = desired.mx or tuple(dict.fromkeys(pattern for served in history for pattern in served.policy.mx))
-    return Policy("none", patterns, SHORT_MAX_AGE)
 
 
-def _holds_before_proof(desired: Desired, observed: Observed) -> tuple[Hold, ...]:
+# --- publishing -------------------------------------------------------------------------------------------
+
+
+def _publish(case: _Case) -> Decision:
+    desired, observed, now = case.desired, case.observed, case.now
+    standing = holds_before_proof(desired, observed)
+    if observed.records is None and not case.past.current(now):
+        # There may be a policy that enforces; to serve another would be to lower it, and to forget it.
+        return Decision("pending", _wanted_policy(desired), standing, now)
+    kept, kept_since, holds_of_kept = kept_patterns(case)
+    mx = desired.mx + kept
+    mode, holds_of_mode, mode_since = mode_to_serve(case, mx)
+    wanted = _wanted_policy(desired, mode, mx)
+    if wanted is None or not mode:
+        too_large = Hold("policy-too-large", HOLD_KINDS["policy-too-large"].cause)
+        holds = holds_of_mode if not mode else (too_large,)
+        return Decision("pending", None, holds, now, found=case.found, conditions={**mode_since, **kept_since})
+    blocking = standing or holds_of_proof(wanted, observed)
+    return Decision(
+        "pending" if blocking else STAGES[mode],
+        wanted,
+        blocking + holds_of_mode + holds_of_kept + holds_of_mx(case, mx) + _notes(desired, observed),
+        now,
+        serve=True,
+        record=KEEP if blocking else ANNOUNCE,
+        certificate=_may_ask_for_certificate(standing),
+        conditions={**mode_since, **kept_since},
+        found=case.found,
+        after_unknown=case.after_unknown,
+    )
+
+
+def _wanted_policy(desired: Desired, mode: str = "", mx: tuple[str, ...] = ()) -> t.Optional[Policy]:
+    """The policy of a mode, or of the domain's desired one; none where it cannot be served.
+
+    What is only tried, or says that there is nothing, must be gone from every cache within a day.
+    """
+    mode = mode or desired.mode
+    max_age = desired.max_age if mode == "enforce" else min(desired.max_age, SHORT_MAX_AGE)
+    try:
+        policy = Policy(mode, mx or desired.mx, max_age)
+        render_policy(policy)
+    except PolicyError:
+        return None
+    return policy
+
+
+def kept_patterns(case: _Case) -> tuple[tuple[str, ...], dict[str, dt.datetime], tuple[Hold, ...]]:
+    """The patterns that the inventory no longer names and that stay, with the conditions and holds they come with.
+
+    A pattern stays until no sender can find an MX host of it in DNS, or in a cache (RFC 8461 8.3).
+    """
+    desired, observed, now = case.desired, case.observed, case.now
+    if desired.mode == "none":
+        return (), {}, ()
+    served = [pattern for policy in case.published for pattern in policy.mx]
+    kept: list[str] = []
+    since: dict[str, dt.datetime] = {}
+    holds = []
+    for pattern in dict.fromkeys(served):
+        if pattern in desired.mx or (not pattern.startswith("*.") and mx_matches(pattern, desired.mx)):
+            continue
+        needed = None if observed.mx is None else _only_matched_by(pattern, observed.mx, desired.mx)
+        unneeded = case.lasting(UNNEEDED + pattern, None if needed is None else not needed)
+        if unneeded is not None:
+            since[UNNEEDED + pattern] = unneeded
+        gone = unneeded + _in_caches(observed.mx_ttl) if unneeded is not None else None
+        if gone is None or gone > now or needed is None:
+            kept.append(pattern)
+            where = f"{', '.join(needed)} is still in DNS" if needed else "it may still be in caches"
+            if needed is None:
+                where, gone = "DNS did not answer for the MX hosts", None
+            holds.append(Hold("mx-needed", f"the pattern {pattern} stays: {where}", gone))
+    return tuple(kept), since, tuple(holds)
+
+
+def _only_matched_by(pattern: str, hosts: t.Iterable[str], others: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(host for host in hosts if mx_matches(host, [pattern]) and not mx_matches(host, others))
+
+
+def _in_caches(ttl: int) -> dt.timedelta:
+    """How long an answer may be in caches; hardly any TTL is longer than a day, and many are told too short."""
+    return max(dt.timedelta(seconds=ttl), DAY)
+
+
+def mode_to_serve(case: _Case, mx: tuple[str, ...]) -> tuple[str, tuple[Hold, ...], dict[str, dt.datetime]]:
+    """The mode that may be served with these patterns, why it is not the desired one, and the conditions.
+
+    The mode is empty where none may be served.
+    """
+    desired, observed = case.desired, case.observed
+    failures = mx_failures(mx, observed) if desired.gate else ()
+    if desired.mode == "none":
+        return "none", (), {}
+    if was_enforcing(case) and desired.mode == "enforce":
+        return "enforce", tuple(Hold("mx-failing", text) for text in failures if observed.mx is not None), {}
+    since = {
+        TESTING: case.lasting(TESTING, _is_testing_in_the_wild(observed)),
+        READY: case.lasting(READY, None if observed.mx is None else not failures),
+    }
+    known = {name: time for name, time in since.items() if time is not None}
+    if desired.mode == "testing":
+        return "testing", (), known
+    unready = tuple(Hold("mx-unready", text) for text in failures)
+    if _is_forgotten(case):
+        lost = Hold("history-lost", HOLD_KINDS["history-lost"].cause)
+        return ("", (lost, *unready), known) if unready else ("enforce", (), known)
+    period = testing_period(case, known)
+    if period or unready:
+        return "testing", period + unready, known
+    return "enforce", (), known
+
+
+def was_enforcing(case: _Case) -> bool:
+    """Whether the domain enforces: P6, what enforces is never taken back because of what is seen."""
+    # Ids are hashes, so DNS remembers a policy even where no ledger does.
+    enforcing = _wanted_policy(case.desired, "enforce")
+    announced = enforcing is not None and case.observed.record_id == policy_id(render_policy(enforcing))
+    return any(policy.mode == "enforce" for policy in case.published) or (announced and not case.past.served)
+
+
+def _is_forgotten(case: _Case) -> bool:
+    """Whether a policy is announced, and nobody remembers which: it may be one that enforces.
+
+    It is one of ours, or of somebody whom we took it over from in a run that died.
+    """
+    testing = _wanted_policy(case.desired, "testing")
+    record_id = case.observed.record_id
+    return (
+        case.after_unknown
+        and record_id is not None
+        and (_OUR_ID.fullmatch(record_id) is not None or case.observed.address == ADDRESS_OURS)
+        and not (testing is not None and record_id == policy_id(render_policy(testing)))
+    )
+
+
+def _is_testing_in_the_wild(observed: Observed) -> t.Optional[bool]:
+    """Whether senders that look now find a policy to test; none where that cannot be told."""
+    if observed.records is None or (observed.records and observed.policy is None):
+        return None
+    if observed.record_id is None or observed.policy is None or observed.policy.mode != "testing":
+        return False
+    announced = observed.record_id == _id_of(observed.policy)
+    # Served, but senders are not told yet: no reason to begin, and none to begin anew.
+    return True if announced or _OUR_ID.fullmatch(observed.record_id) is None else None
+
+
+def testing_period(case: _Case, since: t.Mapping[str, dt.datetime]) -> tuple[Hold, ...]:
+    """The hold of a domain that was not tested for long enough.
+
+    The period begins when DNS is seen to announce the policy. Within it the MX hosts must have been ready for as
+    long as an older set of them may be in caches.
+    """
+    days = case.desired.testing_days
+    if not days:
+        return ()
+    if TESTING not in since:
+        return (Hold("testing-period", f"{days} days of testing begin when the policy is seen announced"),)
+    until = since[TESTING] + dt.timedelta(days=days)
+    if READY in since:
+        until = max(until, since[READY] + _in_caches(case.observed.mx_ttl))
+    if until <= case.now:
+        return ()
+    return (Hold("testing-period", f"testing period of {days} days", until),)
+
+
+def mx_failures(mx: t.Iterable[str], observed: Observed) -> tuple[str, ...]:
+    """Why senders would refuse MX hosts of the domain under a policy of these patterns (RFC 8461 4.1, 4.2)."""
+    if observed.mx is None:
+        return ("DNS did not answer for the MX hosts",)
+    if not observed.mx:
+        return ("the domain has no MX record that names a host",)
+    patterns = tuple(mx)
+    unmatched = [
+        f"{host} is matched by no pattern of the policy" for host in observed.mx if not mx_matches(host, patterns)
+    ]
+    return (*unmatched, *observed.mx_failures)
+
+
+def holds_of_mx(case: _Case, mx: tuple[str, ...]) -> tuple[Hold, ...]:
+    """When an MX host may come into DNS, and which have come too early.
+
+    A sender refuses a host that the policy it holds does not name, whatever is served now (RFC 8461 8.3).
+    """
+    enforced = [one for one in case.outstanding if one.enforces]
+    live = case.observed.mx or ()
+    holds = []
+    for host in live:
+        refusing = [one.expires for one in enforced if one.policy is not None and not one.accepts(host)]
+        if refusing and mx_matches(host, mx):
+            holds.append(Hold("mx-early", f"{host} is in DNS, and senders may hold a policy without it", max(refusing)))
+    for pattern in case.desired.mx:
+        refusing = [one.expires for one in enforced if not one.accepts(pattern)]
+        # Of a '*.' pattern more hosts may come than those that are there.
+        if refusing and pattern not in live:
+            holds.append(
+                Hold("mx-new", f"put {pattern} into DNS only then: senders hold policies without it", max(refusing))
+            )
+    return tuple(holds)
+
+
+# --- withdrawing ------------------------------------------------------------------------------------------
+
+
+def _withdraw(case: _Case) -> Decision:
+    """RFC 8461 8.3: mode none, until no other policy is left with any sender; then the record; then the rest."""
+    desired, past, observed, now = case.desired, case.past, case.observed, case.now
+    current = past.current(now)
+    standing = holds_before_proof(desired, observed)
+    name_stays = observed.address == ADDRESS_OURS and desired.manage_address
+    if not past.served and not observed.records and not name_stays:
+        unknown = tuple(hold for hold in standing if hold.code == "dns-failure")
+        return Decision("pending" if unknown else "absent", None, unknown, now)
+    policy = _policy_to_leave_with(case)
+    older = [one for one in case.outstanding if one.policy is None or one.policy.mode != "none"]
+    since = case.lasting(RECORD_GONE, None if observed.records is None else not observed.records)
+    common: dict[str, t.Any] = {
+        "found": case.found,
+        "after_unknown": case.after_unknown,
+        "conditions": {} if since is None else {RECORD_GONE: since},
+    }
+    if older or (observed.records and not current):
+        until = max([one.expires for one in older], default=None)
+        blocking = standing or holds_of_proof(policy, observed)
+        wait = Hold("withdrawal-policies", "senders may hold older policies", until)
+        return Decision(
+            "pending" if blocking else "withdrawing", policy,
+            (*blocking, wait, *holds_of_mx(case, policy.mx)), now, serve=True,
+            record=KEEP if blocking else ANNOUNCE, certificate=_may_ask_for_certificate(standing), **common,
+        )  # fmt: skip
+    if observed.records is None or (observed.records and observed.foreign_records and not desired.replace_foreign):
+        return Decision("pending", policy, standing, now, serve=bool(current), **common)
+    gone = (since or now) + _in_caches(observed.record_ttl)
+    if since is None or gone > now:
+        wait = Hold("withdrawal-record", "the record is removed; the policy goes when it is in no cache", gone)
+        return Decision(
+            "withdrawing", policy, (wait,), now, serve=bool(current), record=REMOVE,
+            certificate=bool(current) and _may_ask_for_certificate(standing), **common,
+        )  # fmt: skip
+    stage = "withdrawing" if current or name_stays else "absent"
+    return Decision(stage, None, (), now, remove=True, **common)
+
+
+def _policy_to_leave_with(case: _Case) -> Policy:
+    """Mode none, with the mx lines that were served: several senders refuse one without."""
+    patterns = case.desired.mx or tuple(
+        dict.fromkeys(pattern for served in case.past.served for pattern in served.policy.mx)
+    )
+    policy = Policy("none", patterns, SHORT_MAX_AGE)
+    try:
+        render_policy(policy)
+    except PolicyError:
+        return Policy("none", patterns[:1], SHORT_MAX_AGE)
+    return policy
+
+
+# --- what stands in the way -------------------------------------------------------------------------------
+
+
+def holds_before_proof(desired: Desired, observed: Observed) -> tuple[Hold, ...]:
+    """What in DNS keeps the policy from being announced."""
     name = f"mta-sts.{desired.domain}"
     holds = []
+    if observed.records is None:
+        holds.append(Hold("dns-failure", f"DNS did not answer for _mta-sts.{desired.domain}"))
     if observed.address == ADDRESS_UNKNOWN:
         holds.append(Hold("dns-failure", f"DNS did not answer for {name}"))
     elif observed.address == ADDRESS_ELSEWHERE and not (desired.manage_address and desired.replace_foreign):
-        holds.append(
-            Hold(
-                "address-elsewhere",
-                f"{name} leads to {', '.join(observed.addresses)}, which is no policy host",
-            )
-        )
+        seen = ", ".join(observed.addresses)
+        holds.append(Hold("address-elsewhere", f"{name} leads to {seen}, which is no policy host"))
     elif observed.address == ADDRESS_MISSING and not desired.manage_address:
         holds.append(Hold("address-missing", f"{name} has no address, and its records are kept elsewhere"))
     if observed.foreign_records and not desired.replace_foreign:
@@ -170,14 +405,8 @@ def _holds_before_proof(desired: Desired, observed: Observed) -> tuple[Hold, ...
     return tuple(holds)
 
 
-def _holds_of_tlsrpt(desired: Desired, observed: Observed) -> tuple[Hold, ...]:
-    if not desired.tlsrpt or not observed.foreign_tlsrpt_records or desired.replace_foreign:
-        return ()
-    seen = "; ".join(observed.foreign_tlsrpt_records)
-    return (Hold("tlsrpt-foreign", f"_smtp._tls.{desired.domain} has a TXT record that is not ours: {seen}"),)
-
-
-def _holds_of_proof(policy: Policy, observed: Observed) -> tuple[Hold, ...]:
+def holds_of_proof(policy: Policy, observed: Observed) -> tuple[Hold, ...]:
+    """What is missing to the proof that every policy host serves this very policy (P1)."""
     proof = observed.proof
     if proof is not None and proof.id == policy_id(render_policy(policy)):
         if proof.fetched and not proof.failures:
@@ -187,4 +416,17 @@ def _holds_of_proof(policy: Policy, observed: Observed) -> tuple[Hold, ...]:
             return tuple(Hold("certificate", text) for text in observed.certificate_failures)
         if proof.failures:
             return tuple(Hold("proof-failed", text) for text in proof.failures)
-    return (Hold("proof-missing", HOLD_CODES["proof-missing"]),)
+    return (Hold("proof-missing", HOLD_KINDS["proof-missing"].cause),)
+
+
+def _may_ask_for_certificate(standing: t.Iterable[Hold]) -> bool:
+    return not any(hold.code.startswith(("address-", "dns-")) for hold in standing)
+
+
+def _notes(desired: Desired, observed: Observed) -> tuple[Hold, ...]:
+    """What is wrong beside the policy is told, and holds nothing back."""
+    notes = [Hold("renewal", text) for text in observed.renewal_failures]
+    if desired.tlsrpt and observed.foreign_tlsrpt_records and not desired.replace_foreign:
+        seen = "; ".join(observed.foreign_tlsrpt_records)
+        notes.append(Hold("tlsrpt-foreign", f"_smtp._tls.{desired.domain} has a TXT record that is not ours: {seen}"))
+    return tuple(notes)

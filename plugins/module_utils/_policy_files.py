@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from pathlib import PurePath
 
-from ._names import to_ascii
+from ._names import is_ascii_domain, to_ascii
 from ._policy import Policy, PolicyError, parse_policy, policy_id, render_policy
 
 SUFFIX = ".txt"
@@ -20,14 +20,19 @@ DIFF_LIMIT = 200
 
 
 class FileChange(t.Protocol):
-    """A file whose content changes."""
+    """A file that changes; none stands for no file."""
 
     @property
     def name(self) -> str: ...
     @property
     def before(self) -> t.Optional[bytes]: ...
     @property
-    def after(self) -> bytes: ...
+    def after(self) -> t.Optional[bytes]: ...
+
+
+def file_name(domain: str) -> str:
+    """The name of a domain's file. Raises DomainNameError."""
+    return f"{PREFIX}{to_ascii(domain)}{SUFFIX}"
 
 
 def render_files(policies: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, bytes]:
@@ -37,7 +42,7 @@ def render_files(policies: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, bytes
     """
     files: dict[str, bytes] = {}
     for index, values in enumerate(policies):
-        name = f"{PREFIX}{to_ascii(values['domain'])}{SUFFIX}"
+        name = file_name(values["domain"])
         if name in files:
             raise PolicyError(f"policies[{index}]: domain {values['domain']!r} is listed twice")
         try:
@@ -47,14 +52,21 @@ def render_files(policies: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, bytes
     return files
 
 
+def bodies_by_domain(files: t.Mapping[str, bytes]) -> dict[str, bytes]:
+    """What senders may get, by domain: of no file whose name no web server looks for."""
+    bodies = {}
+    for name, body in files.items():
+        domain = name[len(PREFIX) : -len(SUFFIX)]
+        if name == f"{PREFIX}{domain}{SUFFIX}" and is_ascii_domain(domain) and domain == domain.lower():
+            bodies[domain] = body
+    return bodies
+
+
 def describe_files(files: t.Mapping[str, bytes]) -> tuple[dict[str, dict[str, t.Any]], dict[str, str]]:
     """What policy files say, by domain, and which of them are damaged, and how."""
     policies: dict[str, dict[str, t.Any]] = {}
     damaged: dict[str, str] = {}
-    for name, body in files.items():
-        if not name.startswith(PREFIX):
-            continue
-        domain = name[len(PREFIX) : -len(SUFFIX)]
+    for domain, body in bodies_by_domain(files).items():
         try:
             policy = parse_policy(body)
         except PolicyError as error:
@@ -76,7 +88,7 @@ def policy_diff(directory: PurePath, pending: t.Sequence[FileChange]) -> list[di
             "before_header": str(directory / change.name),
             "after_header": str(directory / change.name),
             "before": _text(change.before or b""),
-            "after": _text(change.after),
+            "after": _text(change.after or b""),
         }
         for change in pending[:DIFF_LIMIT]
     ]

@@ -9,21 +9,37 @@ Pure, and private to this collection.
 from __future__ import annotations
 
 import datetime as dt
+import textwrap
 import typing as t
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ._finding import NOTICE, SEVERITIES, printable
+from ._hold import HOLD_KINDS, NOTHING
 
 SCHEMA = "postmaster.mta_sts/report/1"
 
-# With more domains than this, those that are well are only counted.
+# With more domains than this, they are only counted, by reason.
 FEW = 40
-# Of those that are not, so many are named; the document names all.
+# Of things of one kind so many are named; the document names all.
 NAMED = 20
-# So much is said of one of them, in lines of so many characters.
+# And of the domains that are held for one reason.
+EXAMPLES = 3
+# So much is said of one domain, in lines of so many characters.
 NOTES = 20
 LINE_LIMIT = 1000
+WRAP = 110
+
+# What became of the record in DNS in a run.
+ANNOUNCED = "announced"
+IN_PLACE = "in place"
+TO_COME = "to come"
+REMOVED = "removed"
+GONE = "gone"
+TO_GO = "to go"
+
+# With these holds, senders refuse mail as long as nobody mends it.
+REFUSED = frozenset({"mx-failing", "mx-early"})
 
 Document = dict[str, t.Any]
 
@@ -36,6 +52,11 @@ class Run:
     observed: t.Optional[Document] = None
     record_sets: t.Sequence[Document] = ()
     check_mode: bool = False
+    # Policy host -> why it does not serve what was planned.
+    troubles: t.Mapping[str, str] = field(default_factory=dict)
+
+
+# --- the document -----------------------------------------------------------------------------------------
 
 
 def make_report(run: Run, started: dt.datetime, now: dt.datetime) -> Document:
@@ -48,10 +69,32 @@ def make_report(run: Run, started: dt.datetime, now: dt.datetime) -> Document:
         "seconds": round((now - started).total_seconds()),
         "check_mode": run.check_mode,
         "policy_hosts": list(run.plan["policy_hosts"]),
+        "failed_hosts": dict(run.troubles),
+        "troubles": run.plan["troubles"],
         "domains": domains,
         "orphans": run.plan["orphans"],
         "counts": dict(Counter(domain["stage"] for domain in domains)),
+        "hold_counts": dict(Counter(code for domain in domains for code in _codes(domain))),
     }
+
+
+def needing_somebody(report: Document) -> dict[str, str]:
+    """The domains that do not go on by waiting alone, each with the code of the first hold that says so."""
+    needing = {}
+    for domain in report["domains"]:
+        code = next((hold["code"] for hold in domain["holds"] if _needs_somebody(hold)), None)
+        if code is not None:
+            needing[domain["domain"]] = code
+    return needing
+
+
+def _needs_somebody(hold: Document) -> bool:
+    kind = HOLD_KINDS[hold["code"]]
+    return not kind.waits and kind.effect != NOTHING
+
+
+def _codes(domain: Document) -> list[str]:
+    return list(dict.fromkeys(hold["code"] for hold in domain["holds"]))
 
 
 def _dns_results(record_sets: t.Sequence[Document]) -> dict[str, list[Document]]:
@@ -63,34 +106,61 @@ def _dns_results(record_sets: t.Sequence[Document]) -> dict[str, list[Document]]
 
 
 def _domain(entry: Document, dns: t.Sequence[Document], run: Run) -> Document:
-    holds = list(entry["holds"])
-    for result in dns:
-        if result["status"] == "failed":
-            text = f"{result['name']} {result['type']}: {result['error']}"
-            holds.append({"code": "record-failed", "message": text, "until": None})
-    record_failed = any(hold["code"] == "record-failed" for hold in holds)
+    failed = [
+        {"code": "record-failed", "message": f"{result['name']} {result['type']}: {result['error']}", "until": None}
+        for result in dns
+        if result["status"] == "failed"
+    ]
+    announcement = _announcement(entry, dns, run.check_mode)
     return {
         "domain": entry["domain"],
-        "stage": "pending" if record_failed else entry["stage"],
+        "stage": "pending" if failed else entry["stage"],
         "mode": entry["mode"],
         "mx": entry["mx"],
         "max_age": entry["max_age"],
         "id": entry["id"],
-        "announcement": _announcement(entry, dns, run),
-        "holds": holds,
+        "record": entry["record"],
+        "record_id": _record_id(entry, announcement, run),
+        "announcement": announcement,
+        "removed": entry["remove"] and not run.check_mode and not run.troubles,
+        "holds": [_hold(hold) for hold in (*entry["holds"], *failed)],
         "findings": _evidence(entry["domain"], run),
     }
 
 
-def _announcement(entry: Document, dns: t.Sequence[Document], run: Run) -> str:
-    """What became of the id in DNS: announced now, in place already, to come, or nothing."""
+def _hold(hold: Document) -> Document:
+    kind = HOLD_KINDS[hold["code"]]
+    return {**hold, "waits": kind.waits, "remedy": kind.remedy}
+
+
+def _announcement(entry: Document, dns: t.Sequence[Document], check_mode: bool) -> str:
+    """What became of the record in DNS; nothing for one that was left as it is."""
+    done, planned, there = {
+        "announce": (ANNOUNCED, TO_COME, IN_PLACE),
+        "remove": (REMOVED, TO_GO, GONE),
+    }.get(entry["record"], ("", "", ""))
     for result in dns:
         if result["name"].rstrip(".") == f"_mta-sts.{entry['domain']}" and result["type"] == "TXT":
-            if result["status"] == "changed":
-                return "to come" if run.check_mode else "announced"
-            if result["status"] == "ok":
-                return "in place"
+            if result["status"] == "changed" and _values(result["before"]) != _values(result["after"]):
+                return planned if check_mode else done
+            # Another TTL is no other announcement.
+            return "" if result["status"] == "failed" else there
     return ""
+
+
+def _values(record_set: t.Optional[Document]) -> list[str]:
+    return sorted(record_set["values"]) if record_set else []
+
+
+def _record_id(entry: Document, announcement: str, run: Run) -> t.Optional[str]:
+    """The id that DNS has after the run."""
+    if announcement in (ANNOUNCED, IN_PLACE):
+        identifier: t.Optional[str] = entry["id"]
+    elif announcement in (REMOVED, GONE) or run.observed is None:
+        identifier = None
+    else:
+        identifier = run.observed["domains"].get(entry["domain"], {}).get("record_id")
+    return identifier
 
 
 def _evidence(domain: str, run: Run) -> list[Document]:
@@ -98,56 +168,163 @@ def _evidence(domain: str, run: Run) -> list[Document]:
     if run.observed is None:
         return []
     findings = run.observed["domains"].get(domain, {}).get("findings", [])
-    return [finding for finding in findings if finding["code"].startswith("mx-") and finding["severity"] != "notice"]
+    return [finding for finding in findings if finding["code"].startswith("mx-") and finding["severity"] != NOTICE]
+
+
+# --- the summary of a rollout -----------------------------------------------------------------------------
 
 
 def rollout_lines(report: Document, path: str) -> list[str]:
-    """The summary of a rollout."""
+    """The summary of a rollout: a line for each of a few domains; many are counted, by reason."""
     domains, hosts = report["domains"], report["policy_hosts"]
     mode = " (check mode, nothing was changed)" if report["check_mode"] else ""
     lines = [
         f"postmaster.mta_sts rollout: {_count(len(domains), 'domain')}, {_count(len(hosts), 'policy host')}, "
         f"{report['seconds']} s{mode}"
     ]
-    well = [domain for domain in domains if not domain["holds"]]
-    held = [domain for domain in domains if domain["holds"]]
-    shown = domains if len(domains) <= FEW else held[:NAMED]
-    lines += _table([_row(domain) for domain in shown], [_notes(domain) for domain in shown])
-    if len(domains) > FEW:
-        reasons = Counter(domain["holds"][0]["code"] for domain in held)
-        lines += [f"  {_count(number, 'domain')} held: {code}" for code, number in reasons.most_common()]
-        if len(held) > len(shown):
-            lines.append(f"  ... {len(held) - len(shown)} more that are held are in the report")
-        if well:
-            lines.append(f"  {_count(len(well), 'domain')} without a hold")
-    lines += [
-        f"  {domain}: orphan, served on though the inventory does not name it; 'state: absent' withdraws it"
-        for domain in report["orphans"][:NAMED]
-    ]
-    if len(report["orphans"]) > NAMED:
-        lines.append(f"  ... and {len(report['orphans']) - NAMED} more orphans")
-    announced = sum(domain["announcement"] == "announced" for domain in domains)
-    in_place = sum(domain["announcement"] == "in place" for domain in domains)
-    to_come = sum(domain["announcement"] == "to come" for domain in domains)
-    pending = report["counts"].get("pending", 0)
-    parts = [f"{announced} announced", f"{in_place} in place", f"{pending} pending"]
-    if to_come:
-        parts.insert(0, f"{to_come} to come")
-    return _harmless([*lines, f"{', '.join(parts)}. Report: {path}"])
+    troubles = [*(f"{host}: {text}" for host, text in report["failed_hosts"].items()), *report["troubles"]]
+    lines += _cut([f"  policy host {text}" for text in troubles], "troubles of policy hosts")
+    if len(domains) <= FEW:
+        lines += _table([_row(domain) for domain in domains], [_notes(domain) for domain in domains])
+        lines += _what_to_do(report)
+    else:
+        moved = [domain for domain in domains if domain["announcement"] not in ("", IN_PLACE, GONE)]
+        if len(moved) <= NAMED:
+            lines += _table([_row(domain) for domain in moved], [[] for _domain in moved])
+        lines += _reasons(domains)
+    lines += _orphans(report["orphans"])
+    return _harmless([*lines, f"{_totals(report)} Report: {path}"])
 
 
 def _row(domain: Document) -> list[str]:
-    if domain["mode"] is None:
-        return [domain["domain"], domain["stage"], "no policy", ""]
-    policy = f"{domain['mode']}, {_duration(domain['max_age'])}, {len(domain['mx'])} mx"
-    announcement = f"{domain['announcement']} {domain['id'][:8]}" if domain["announcement"] else "not announced"
-    return [domain["domain"], domain["stage"], policy, announcement]
+    policy = "no policy" if domain["mode"] is None else _policy_text(domain)
+    return [domain["domain"], domain["stage"], policy, _done(domain), _state(domain)]
+
+
+def _done(domain: Document) -> str:
+    """What was done with the record in DNS, and with the rest where that goes."""
+    announcement = domain["announcement"]
+    if domain["stage"] == "withdrawing" and domain["mode"] is None:
+        return "withdrawn" if domain["removed"] else "to be withdrawn"
+    if announcement in (ANNOUNCED, IN_PLACE, TO_COME):
+        return f"{announcement} {domain['id'][:8]}"
+    if announcement:
+        return f"record {announcement}"
+    if domain["record_id"]:
+        return f"keeps {domain['record_id'][:8]}"
+    return "" if domain["stage"] == "absent" else "not announced"
+
+
+def _state(domain: Document) -> str:
+    """A word or two for the end of the line."""
+    if REFUSED.intersection(_codes(domain)):
+        return "MAIL REFUSED"
+    if any(_needs_somebody(hold) for hold in domain["holds"]):
+        return "held"
+    if any(hold["waits"] for hold in domain["holds"]):
+        return "waits"
+    return "ok, but" if _notes(domain) else "ok"
 
 
 def _notes(domain: Document) -> list[str]:
-    notes = [hold["message"] + (f" (until {hold['until']})" if hold["until"] else "") for hold in domain["holds"]]
-    notes += [f"MX finding: {finding['subject']}: {finding['seen']}" for finding in domain["findings"]]
-    return notes or ["ok"]
+    """Why the domain goes no further, and what else is wrong with it."""
+    holds = [f"{_until(hold)}{hold['message']} ({hold['code']})" for hold in domain["holds"]]
+    said = [hold["message"] for hold in domain["holds"]]
+    findings = [f"{finding['subject']}: {finding['seen']}" for finding in domain["findings"]]
+    return holds + [f"{text} (MX finding)" for text in findings if text not in said]
+
+
+def _until(hold: Document) -> str:
+    return f"until {_moment(hold['until'])}: " if hold["until"] else ""
+
+
+def _moment(text: str) -> str:
+    """A time for people, to the minute and never too early."""
+    time = dt.datetime.fromisoformat(text).astimezone(dt.timezone.utc) + dt.timedelta(seconds=59)
+    return f"{time:%Y-%m-%d %H:%M} UTC"
+
+
+def _what_to_do(report: Document) -> list[str]:
+    """Each remedy once, whoever shares it. What ends by itself needs none."""
+    lines = [
+        f"  {code}: {kind.remedy}"
+        for code, kind in HOLD_KINDS.items()
+        if code in report["hold_counts"] and not kind.waits
+    ]
+    return ["What to do:", *lines] if lines else []
+
+
+def _reasons(domains: t.Sequence[Document]) -> list[str]:
+    """How many domains are held for what reason, with examples. What needs somebody comes first."""
+    by_code: dict[str, list[tuple[str, Document]]] = {}
+    for domain in domains:
+        for hold in domain["holds"]:
+            by_code.setdefault(hold["code"], []).append((domain["domain"], hold))
+
+    def urgency(code: str) -> tuple[bool, bool, bool]:
+        return code not in REFUSED, HOLD_KINDS[code].waits, HOLD_KINDS[code].effect == NOTHING
+
+    order = sorted(by_code, key=urgency)
+    lines = [line for code in order for line in _reason(code, by_code[code])]
+    well = sum(not domain["holds"] for domain in domains)
+    return [*lines, f"  {_count(well, 'domain')} without a hold"] if well else lines
+
+
+def _reason(code: str, held: t.Sequence[tuple[str, Document]]) -> list[str]:
+    kind = HOLD_KINDS[code]
+    word = "waiting" if kind.waits else "told" if kind.effect == NOTHING else "held"
+    number = len({name for name, _hold in held})
+    lines = [f"  {_count(number, 'domain')} {word}, {code}: {kind.cause}"]
+    by_message: dict[str, list[str]] = {}
+    for name, hold in held:
+        by_message.setdefault(hold["message"], []).append(name)
+    for message, names in list(by_message.items())[:EXAMPLES]:
+        lines.append(f"      {_named(list(dict.fromkeys(names)))}: {message}")
+    if len(by_message) > EXAMPLES:
+        lines.append(f"      ... and {len(by_message) - EXAMPLES} more like these")
+    times = sorted({_moment(hold["until"]) for _name, hold in held if hold["until"]})
+    if times:
+        lines.append(f"      until {times[0]}" + (f" for the first, {times[-1]} for the last" if times[1:] else ""))
+    if not kind.waits:
+        lines.append(f"      what to do: {kind.remedy}")
+    return lines
+
+
+def _named(names: t.Sequence[str]) -> str:
+    more = f" and {len(names) - EXAMPLES} more" if len(names) > EXAMPLES else ""
+    return ", ".join(names[:EXAMPLES]) + more
+
+
+def _orphans(orphans: t.Sequence[str]) -> list[str]:
+    if not orphans:
+        return []
+    more = f" and {len(orphans) - NAMED} more" if len(orphans) > NAMED else ""
+    text = f"{_count(len(orphans), 'orphan')}: {', '.join(orphans[:NAMED])}{more}"
+    lines = textwrap.wrap(text, WRAP, break_long_words=False, break_on_hyphens=False, subsequent_indent="      ")
+    them = "it" if len(orphans) == 1 else "them"
+    return [
+        *(f"  {line}" for line in lines),
+        f"      served on, though the inventory does not name {them}; 'state: absent' withdraws {them}",
+    ]
+
+
+def _totals(report: Document) -> str:
+    domains = report["domains"]
+    done = Counter(domain["announcement"] for domain in domains)
+    waiting = sum(_state(domain) == "waits" for domain in domains)
+    numbers = {
+        **{text: done[text] for text in (TO_COME, TO_GO, REMOVED) if done[text]},
+        ANNOUNCED: done[ANNOUNCED],
+        IN_PLACE: done[IN_PLACE],
+        "waiting": waiting,
+        "held": len(needing_somebody(report)),
+        "withdrawing": report["counts"].get("withdrawing", 0),
+        "pending": report["counts"].get("pending", 0),
+    }
+    return ", ".join(f"{number} {text}" for text, number in numbers.items()) + "."
+
+
+# --- the summary of a verification ------------------------------------------------------------------------
 
 
 def verify_lines(domains: t.Mapping[str, Document]) -> list[str]:
@@ -161,11 +338,11 @@ def verify_lines(domains: t.Mapping[str, Document]) -> list[str]:
     rows, notes = [], []
     for name, seen in shown[:FEW]:
         policy = seen["policy"]
-        text = f"{policy['mode']}, {_duration(policy['max_age'])}, {len(policy['mx'])} mx" if policy else "no policy"
+        text = _policy_text(policy) if policy else "no policy"
         identifier = f"id {seen['record_id'][:8]}" if seen["record_id"] else "no id"
-        rows.append([name, seen["verdict"], text, identifier])
+        rows.append([name, seen["verdict"], text, identifier, "" if seen["findings"] else "ok"])
         findings = sorted(seen["findings"], key=lambda finding: SEVERITIES.index(finding["severity"]))
-        notes.append([line for finding in findings for line in _finding_lines(finding)] or ["ok"])
+        notes.append([line for finding in findings for line in _finding_lines(finding)])
     lines += _table(rows, notes)
     if len(shown) > FEW:
         lines.append(f"  ... and {len(shown) - FEW} more")
@@ -174,30 +351,41 @@ def verify_lines(domains: t.Mapping[str, Document]) -> list[str]:
     return _harmless([*lines, summary])
 
 
-def _harmless(lines: t.Sequence[str]) -> list[str]:
-    """Lines without control characters, whatever servers and hosts put into them."""
-    return [printable(line, LINE_LIMIT) for line in lines]
-
-
 def _finding_lines(finding: Document) -> list[str]:
     line = f"{finding['severity']}: {finding['subject']}: {finding['seen']} ({finding['reference']})"
     return [line] if finding["severity"] == NOTICE else [line, f"    {finding['remedy']}"]
 
 
+# --- text -------------------------------------------------------------------------------------------------
+
+
+def _harmless(lines: t.Sequence[str]) -> list[str]:
+    """Lines without control characters, whatever servers and hosts put into them."""
+    return [printable(line, LINE_LIMIT) for line in lines]
+
+
 def _table(rows: t.Sequence[t.Sequence[str]], notes: t.Sequence[t.Sequence[str]]) -> list[str]:
-    """Rows in columns; the first note of a row beside it, the others below."""
+    """Rows in columns, the notes of each below it."""
     if not rows:
         return []
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row, texts in zip(rows, notes):
         cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths))
-        single = len(texts) == 1 and len(texts[0]) <= 40
-        lines.append(f"  {cells}  {texts[0] if single else ''}".rstrip())
-        lines += [] if single else [f"      {text}" for text in texts[:NOTES]]
+        lines.append(f"  {cells}".rstrip())
+        lines += [f"      {text}" for text in texts[:NOTES]]
         if len(texts) > NOTES:
             lines.append(f"      ... {len(texts) - NOTES} more lines are in the report")
     return lines
+
+
+def _cut(lines: t.Sequence[str], what: str) -> list[str]:
+    more = [f"  ... and {len(lines) - NAMED} more {what}"] if len(lines) > NAMED else []
+    return [*lines[:NAMED], *more]
+
+
+def _policy_text(policy: Document) -> str:
+    return f"{policy['mode']}, {_duration(policy['max_age'])}, {len(policy['mx'])} mx"
 
 
 def _count(number: int, noun: str) -> str:

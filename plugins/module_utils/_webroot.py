@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The postmaster.mta_sts authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Atomic publication of many small files in one directory.
+"""Atomic publication of many small files in one directory, by one process at a time.
 
 Whoever reads a file, at any moment and after any crash, sees the old content or the new, whole. Standard
 library only, because it runs on policy hosts. Private to this collection.
@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import glob
 import os
 import tempfile
+import time
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +23,43 @@ from pathlib import Path
 # Unfinished files of a run that died; they are never served, as no name of a policy host begins so.
 TEMPORARY_PREFIX = ".unfinished-"
 
+# For how long another run may be at work in a directory, in seconds.
+PATIENCE = 60.0
+
 
 @dataclass(frozen=True)
 class Change:
-    """One file whose content changes; C(before) is none where there is no file yet."""
+    """One file that changes; C(before) is none where there is no file yet, C(after) where it goes."""
 
     name: str
     before: t.Optional[bytes]
-    after: bytes
+    after: t.Optional[bytes]
+
+
+@contextlib.contextmanager
+def locked(directory: Path, patience: float = PATIENCE) -> t.Iterator[None]:
+    """Keeps every other process out that asks for the directory in this way, and waits for one that was first."""
+    _require(directory)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        deadline = time.monotonic() + patience
+        while not _has_locked(descriptor):
+            if time.monotonic() > deadline:
+                text = f"another run is at work here, and was not done within {patience:g} seconds"
+                raise TimeoutError(errno.ETIMEDOUT, text, str(directory))
+            time.sleep(0.05)
+        yield
+    finally:
+        # Unlocks it; the kernel does so too for a process that died.
+        os.close(descriptor)
+
+
+def _has_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def read_files(directory: Path, suffix: str, limit: int = 65536) -> dict[str, bytes]:
@@ -43,32 +75,45 @@ def read_files(directory: Path, suffix: str, limit: int = 65536) -> dict[str, by
     return dict(sorted(contents.items()))
 
 
-def changes(directory: Path, suffix: str, wanted: t.Mapping[str, bytes]) -> list[Change]:
-    """What has to be written for the directory to hold the wanted files, and nothing to be removed."""
-    present = read_files(directory, suffix)
-    return [
-        Change(name, present.get(name), content)
-        for name, content in sorted(wanted.items())
-        if present.get(name) != content
-    ]
+def changes(
+    present: t.Mapping[str, bytes], wanted: t.Mapping[str, bytes], unwanted: t.Iterable[str] = ()
+) -> list[Change]:
+    """What has to be done for the wanted files to be there and the unwanted ones not; all others stay."""
+    pending = [Change(name, present.get(name), after) for name, after in wanted.items() if present.get(name) != after]
+    pending += [Change(name, present[name], None) for name in unwanted if name in present]
+    return sorted(pending, key=lambda change: change.name)
 
 
-def write_files(directory: Path, pending: t.Sequence[Change], mode: int = 0o644) -> None:
-    """Writes the changed files, each one atomically. Raises OSError; files that were written stay written."""
-    if not pending:
+def write_files(directory: Path, pending: t.Iterable[Change], mode: int = 0o644) -> None:
+    """Writes the files that change, each one atomically. Raises OSError; files that were written stay written."""
+    new = [(change.name, change.after) for change in pending if change.after is not None]
+    if not new:
         return
     remove_leftovers(directory)
-    for change in pending:
-        write_file(directory / change.name, change.after, mode)
-    _sync_directory(directory)
+    for name, content in new:
+        write_file(directory / name, content, mode)
+    sync_directory(directory)
 
 
-def remove_leftovers(directory: Path) -> None:
+def remove_files(directory: Path, pending: t.Iterable[Change]) -> None:
+    """Removes the files that go. Raises OSError; files that were removed stay removed."""
+    old = [change.name for change in pending if change.after is None]
+    for name in old:
+        (directory / name).unlink(missing_ok=True)
+    if old:
+        sync_directory(directory)
+
+
+def remove_leftovers(directory: Path, prefix: str = TEMPORARY_PREFIX) -> None:
     """Removes what a run that died did not finish. Raises NotADirectoryError when there is no such directory."""
+    _require(directory)
+    for leftover in directory.glob(f"{glob.escape(prefix)}*"):
+        leftover.unlink(missing_ok=True)
+
+
+def _require(directory: Path) -> None:
     if not directory.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "there is no such directory", str(directory))
-    for leftover in directory.glob(f"{TEMPORARY_PREFIX}*"):
-        leftover.unlink(missing_ok=True)
 
 
 def write_file(path: Path, content: bytes, mode: int, group: t.Optional[int] = None) -> None:
@@ -90,7 +135,8 @@ def write_file(path: Path, content: bytes, mode: int, group: t.Optional[int] = N
         raise
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Makes what was created, renamed or removed in a directory survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -16,6 +16,8 @@ description:
   - Each name has a certificate of its own. A name that is not ready stops no other, and costs no reload of the web
     server, as nginx reads the file at the handshake.
   - With ACME, certbot's own timer renews the certificates, and a deploy hook installs them.
+  - Takes away the certificates of names that are no longer served, when they are named or a plan says so. Nothing is
+    removed because it is missing from a list.
   - Needs nothing but Python's standard library on the policy host, and certbot where O(source=acme).
 requirements:
   - Python >= 3.9
@@ -38,11 +40,20 @@ options:
   names:
     description:
       - The names that need a certificate, as in V(mta-sts.example.com).
-      - Exactly one of O(names) and O(document) is required.
+      - Either O(document), or at least one of O(names) and O(absent) is required.
+    type: list
+    elements: str
+  absent:
+    description:
+      - The names whose certificate is removed. That is the PEM file in O(directory) and, for O(source=acme), what certbot
+        holds under exactly this name. Given files, as of O(certificate_path), stay.
+      - A name in O(names) must not be here, too.
     type: list
     elements: str
   document:
-    description: Path of a plan document on the controller, which says which names may have a certificate now.
+    description:
+      - Path of a plan document on the controller, which says which names may have a certificate now, and of which it is
+        removed at the end of a withdrawal.
     type: path
   source:
     description:
@@ -99,20 +110,26 @@ EXAMPLES = r"""
     source: files
     certificate_path: /etc/ssl/mta-sts/{name}.crt
     key_path: /etc/ssl/mta-sts/{name}.key
+
+- name: Forget a name that is no longer served
+  postmaster.mta_sts.mta_sts_certificates:
+    absent: [mta-sts.old.example]
 """
 
 RETURN = r"""
 counts:
-  description: How many names' files were written, were right already, and could not be had.
+  description:
+    - Of how many names the certificate was brought or refreshed, was removed, and was as it shall be; and how many failed.
+    - A name whose certificate was got and could not be installed counts as changed and as failed.
   type: dict
   returned: success
-  sample: {changed: 1, unchanged: 1, failed: 0}
+  sample: {changed: 1, removed: 0, unchanged: 1, failed: 0}
 certificates:
-  description: For each name whether its file changed, and what is wrong, if anything.
+  description: For each name whether its certificate changed or was removed, and what is wrong, if anything.
   type: dict
   returned: success, without O(results)
   sample:
-    mta-sts.example.com: {changed: true, error: ''}
+    mta-sts.example.com: {changed: true, removed: false, error: ''}
 """
 
 import dataclasses
@@ -127,21 +144,31 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._certificates i
     Store,
     from_acme,
     from_files,
+    remove,
 )
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_plan
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import DomainNameError, to_ascii
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import to_ascii
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._webroot import remove_leftovers
 
 
-def wanted_names(params: t.Mapping[str, t.Any]) -> list[str]:
-    """The names that may have a certificate now."""
+def given_names(params: t.Mapping[str, t.Any]) -> tuple[list[str], list[str]]:
+    """The names that may have a certificate now, and those that shall have none. Raises ValueError for one in both."""
     if params["document"]:
         plan = read_plan(params["document"])
-        return [entry["policy_host"] for entry in plan["domains"] if entry["certificate"]]
-    return [to_ascii(name) for name in params["names"]]
+        names = [entry["policy_host"] for entry in plan["domains"] if entry["certificate"]]
+        absent = [entry["policy_host"] for entry in plan["domains"] if entry["remove"]]
+    else:
+        names = [to_ascii(name) for name in params["names"] or ()]
+        absent = [to_ascii(name) for name in params["absent"] or ()]
+    both = sorted(set(names).intersection(absent))
+    if both:
+        raise ValueError(f"a name cannot have a certificate and have none: {', '.join(both)}")
+    return names, absent
 
 
-def bring(names: list[str], params: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, Outcome]:
+def bring(
+    names: list[str], absent: list[str], params: t.Mapping[str, t.Any], *, check_mode: bool
+) -> dict[str, Outcome]:
     """The outcome for every name. Raises KeyError for an unknown group, OSError for a missing directory."""
     directory = Path(params["directory"])
     # Before the first run the web server, and with it its group, may not be there yet.
@@ -149,16 +176,30 @@ def bring(names: list[str], params: t.Mapping[str, t.Any], *, check_mode: bool) 
     store = Store(directory, group)
     if not check_mode:
         remove_leftovers(directory)
+    removed = remove(absent, store, acme=params["source"] == "acme", check_mode=check_mode)
     if params["source"] == "files":
-        return from_files(names, params["certificate_path"], params["key_path"], store, check_mode=check_mode)
-    acme = Acme(params["acme_directory"], params["acme_email"], Path(params["webroot"]), Path(params["hook"]))
-    return from_acme(names, acme, store, check_mode=check_mode)
+        brought = from_files(names, params["certificate_path"], params["key_path"], store, check_mode=check_mode)
+    else:
+        acme = Acme(params["acme_directory"], params["acme_email"], Path(params["webroot"]), Path(params["hook"]))
+        brought = from_acme(names, acme, store, check_mode=check_mode)
+    return {**brought, **removed}
+
+
+def count(outcomes: t.Collection[Outcome]) -> dict[str, int]:
+    """How many names were met with which outcome."""
+    return {
+        "changed": sum(outcome.changed for outcome in outcomes),
+        "removed": sum(outcome.removed for outcome in outcomes),
+        "unchanged": sum(outcome == Outcome() for outcome in outcomes),
+        "failed": sum(bool(outcome.error) for outcome in outcomes),
+    }
 
 
 def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec={
             "names": {"type": "list", "elements": "str"},
+            "absent": {"type": "list", "elements": "str"},
             "document": {"type": "path"},
             "source": {"type": "str", "choices": ["acme", "files"], "default": "acme"},
             "directory": {"type": "path", "default": "/var/lib/mta-sts/tls"},
@@ -171,22 +212,21 @@ def main() -> t.NoReturn:
             "key_path": {"type": "path", "no_log": False},
             "results": {"type": "path"},
         },
-        required_one_of=[("names", "document")],
-        mutually_exclusive=[("names", "document")],
+        required_one_of=[("names", "absent", "document")],
+        mutually_exclusive=[("names", "document"), ("absent", "document")],
         required_if=[("source", "files", ("certificate_path", "key_path"))],
         supports_check_mode=True,
     )
     try:
-        outcomes = bring(wanted_names(module.params), module.params, check_mode=module.check_mode)
+        outcomes = bring(*given_names(module.params), module.params, check_mode=module.check_mode)
     except KeyError:
         module.fail_json(msg=f"There is no group {module.params['group']!r} on this host; nginx's workers need one")
-    except (DocumentError, DomainNameError, OSError) as error:
+    except (DocumentError, ValueError, OSError) as error:
         module.fail_json(msg=f"Cannot bring the certificates: {error}")
-    changed = sum(outcome.changed for outcome in outcomes.values())
-    failed = sum(bool(outcome.error) for outcome in outcomes.values())
+    counts = count(outcomes.values())
     module.exit_json(
-        changed=bool(changed),
-        counts={"changed": changed, "unchanged": len(outcomes) - changed - failed, "failed": failed},
+        changed=bool(counts["changed"] or counts["removed"]),
+        counts=counts,
         certificates={name: dataclasses.asdict(outcome) for name, outcome in outcomes.items()},
     )
 

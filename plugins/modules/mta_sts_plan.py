@@ -11,8 +11,9 @@ short_description: Decide what may be done for many mail domains now
 version_added: 0.1.0
 author: The postmaster.mta_sts authors (@postmaster-collections)
 description:
-  - Checks what the inventory wants of every domain and decides, from everything that was observed so far, which
-    policy may be served now, which DNS records may be brought to which state, and what is held, and why.
+  - Checks what the inventory wants of every domain and decides, from what was served before and everything that was
+    observed so far, which policy may be served now, which DNS records may be brought to which state, and what is
+    held, why, and until when.
   - The decision is pure. It is made again in the course of a run whenever more is known, and costs nothing but
     the plan document that it writes. A rollout makes it before anything is observed, which checks the
     inventory, after the observation, and after the proof.
@@ -41,8 +42,8 @@ options:
     description:
       - What every domain shall end up as, as in the variable C(mta_sts_domains).
       - Every mistake in any entry is reported, all in one message, and then no plan is written.
-      - The keys of an entry are C(domain), C(mx), C(mode), C(max_age), C(tlsrpt), C(state), C(manage_address) and
-        C(replace_foreign); see the guide of this collection.
+      - The keys of an entry are C(domain), C(mx), C(mode), C(max_age), C(tlsrpt), C(state), C(manage_address),
+        C(replace_foreign), C(testing_days) and C(gate); see the guide of this collection.
     type: list
     elements: raw
     required: true
@@ -50,6 +51,19 @@ options:
     description: Values that every entry of O(domains) has unless it says otherwise.
     type: dict
     default: {}
+  testing_days:
+    description:
+      - For how many days a policy is tested before it is enforced, unless O(defaults) or an entry says otherwise.
+      - With V(0) there is no such period.
+    type: int
+    default: 7
+    version_added: 0.2.0
+  at:
+    description:
+      - The time to decide for, with its time zone, as in V(2026-11-23T10:00:00+00:00); by default the current time.
+      - Give a later plan of the same run the RV(at) of the one that was carried out, so that both say the same.
+    type: str
+    version_added: 0.2.0
   policy_hosts:
     description:
       - The policy hosts and, for each, the list of the public addresses at which senders reach it.
@@ -69,6 +83,13 @@ options:
   served:
     description: Directory with one results document of M(postmaster.mta_sts.mta_sts_policies_info) per policy host.
     type: path
+  ledgers:
+    description:
+      - Directory with one results document of M(postmaster.mta_sts.mta_sts_ledger_info) per policy host.
+      - If it is given and there is none of a policy host, what senders may hold is not known, and nothing is changed.
+      - Without it, what O(served) says is all that is known of the past; waiting times are then longer.
+    type: path
+    version_added: 0.2.0
   observed:
     description: Results document of M(postmaster.mta_sts.mta_sts_verify).
     type: path
@@ -105,6 +126,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+at:
+  description: The time that was decided for.
+  type: str
+  returned: success
+  sample: '2026-11-23T10:00:00+00:00'
+  version_added: 0.2.0
 stages:
   description: How many domains are in which stage.
   type: dict
@@ -130,11 +157,9 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._document impor
     read_documents,
     write_document,
 )
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import (
-    InventoryError,
-    read_domains,
-)
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import Evidence, Site, make_plan
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._evidence import Evidence, Site
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import InventoryError, read_domains
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import make_plan
 
 
 def resolve_hosts(policy_hosts: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -169,15 +194,31 @@ def resolve_hosts(policy_hosts: dict[str, list[str]]) -> dict[str, list[str]]:
     return resolved
 
 
+def moment(text: t.Optional[str]) -> dt.datetime:
+    """The time to decide for. Raises ValueError for a text that is no time with a zone."""
+    if text is None:
+        return dt.datetime.now(dt.timezone.utc).replace(microsecond=0)
+    try:
+        time = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"at: {text!r} is no time such as 2026-11-23T10:00:00+00:00") from None
+    if time.tzinfo is None:
+        raise ValueError(f"at: {text!r} has no time zone, as 2026-11-23T10:00:00+00:00 has")
+    return time.astimezone(dt.timezone.utc)
+
+
 def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec={
             "domains": {"type": "list", "elements": "raw", "required": True},
             "defaults": {"type": "dict", "default": {}},
+            "testing_days": {"type": "int", "default": 7},
+            "at": {"type": "str"},
             "policy_hosts": {"type": "dict", "required": True},
             "cname": {"type": "str", "default": ""},
             "ttl": {"type": "int", "default": 3600},
             "served": {"type": "path"},
+            "ledgers": {"type": "path"},
             "observed": {"type": "path"},
             "certificates": {"type": "path"},
             "proof": {"type": "path"},
@@ -187,21 +228,21 @@ def main() -> t.NoReturn:
     )
     params = module.params
     try:
-        domains = read_domains(params["domains"], params["defaults"])
+        domains = read_domains(params["domains"], {"testing_days": params["testing_days"], **params["defaults"]})
         site = Site(resolve_hosts(params["policy_hosts"]), params["cname"], params["ttl"])
         evidence = Evidence(
             served=read_documents(params["served"]) if params["served"] else {},
+            ledgers=read_documents(params["ledgers"]) if params["ledgers"] else None,
             observed=read_document(params["observed"]) if params["observed"] else None,
             proof=read_document(params["proof"]) if params["proof"] else None,
             certificates=read_documents(params["certificates"]) if params["certificates"] else None,
         )
-        now = dt.datetime.now(dt.timezone.utc)
-        plan = make_plan(domains, site, evidence, now, assume_proof=module.check_mode)
+        plan = make_plan(domains, site, evidence, moment(params["at"]), assume_proof=module.check_mode)
         write_document(params["dest"], plan)
     except (InventoryError, DocumentError, ValueError) as error:
         module.fail_json(msg=str(error))
     stages = Counter(entry["stage"] for entry in plan["domains"])
-    module.exit_json(changed=False, stages=dict(stages), orphans=plan["orphans"][:20])
+    module.exit_json(changed=False, at=plan["at"], stages=dict(stages), orphans=plan["orphans"][:20])
 
 
 if __name__ == "__main__":

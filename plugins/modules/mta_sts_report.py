@@ -11,7 +11,8 @@ short_description: Show what a run did and found, and write its report
 version_added: 0.1.0
 author: The postmaster.mta_sts authors (@postmaster-collections)
 description:
-  - Shows a table with one line per domain when there are few, and counts with the domains that need attention when there are many.
+  - Shows a line for each domain when there are few, with why it goes no further. Many are counted, by reason, with examples.
+    What to do about it is said once.
   - Writes the same, complete, as a JSON document.
   - With O(plan) it reports a rollout. With O(observed) alone it reports a verification.
 extends_documentation_fragment:
@@ -42,12 +43,22 @@ options:
   started:
     description: When the run began, in seconds since 1970. Required with O(plan).
     type: int
+  troubles:
+    description:
+      - Policy hosts that failed in this run, each with a text that says why, for a rollout. They are shown first.
+    type: dict
+    default: {}
+    version_added: 0.2.0
   dest:
     description: Where to write the report.
     type: path
     required: true
   fail_on_pending:
-    description: Whether the task fails when a domain is pending or, in a verification, broken. The report comes first.
+    description:
+      - Whether the task fails when somebody has to do something. The report comes first.
+      - In a rollout that is when a domain is held by anything but time, or when there are O(troubles). A domain that only
+        waits, as in its testing period or in its withdrawal, fails no run.
+      - In a verification that is when a domain is broken.
     type: bool
     default: true
 seealso:
@@ -60,12 +71,30 @@ EXAMPLES = r"""
   postmaster.mta_sts.mta_sts_report:
     observed: ./mta-sts-run/observed.json
     dest: ./mta-sts-run/verify.json
+
+- name: Report a rollout
+  postmaster.mta_sts.mta_sts_report:
+    plan: ./mta-sts-run/plan.json
+    observed: ./mta-sts-run/observed.json
+    record_sets:
+      - ./mta-sts-run/prepared.json
+      - ./mta-sts-run/announced.json
+    started: 1795428000
+    troubles:
+      web2.example.net: No space left on device
+    dest: ./mta-sts-run/report.json
 """
 
 RETURN = r"""
 counts:
-  description: How many domains are in which stage.
+  description: How many domains are in which stage or, in a verification, how many are broken.
   type: dict
   returned: success
   sample: {testing: 3, pending: 1}
+hold_counts:
+  description: How many domains have which hold.
+  type: dict
+  returned: with O(plan)
+  sample: {testing-period: 3, proof-failed: 1}
+  version_added: 0.2.0
 """

@@ -33,7 +33,9 @@ options:
     type: list
     elements: str
   document:
-    description: Path of a plan document on the controller, whose domains are looked at.
+    description:
+      - Path of a plan document on the controller, whose domains are looked at.
+      - A policy that the plan has for a domain, served already or not, is the one that its MX hosts are held against.
     type: path
   prove:
     description:
@@ -178,7 +180,9 @@ def look(params: t.Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
     if params["prove"]:
         policies = {e["domain"]: planned_policy(e) for e in plan["domains"] if e["serve"] and e["certificate"]}
         return prove(policies, reached_at(plan, params["policy_hosts"]), settings)
-    return observe({e["domain"]: planned_policy(e) if e["serve"] else None for e in plan["domains"]}, settings)
+    # What may not be served yet is looked at all the same: it depends on what is seen whether it may be.
+    wanted = {e["domain"]: None if e["mode"] is None else planned_policy(e) for e in plan["domains"]}
+    return observe(wanted, settings)
 
 
 def count(domains: t.Mapping[str, t.Mapping[str, t.Any]], *, proof: bool) -> dict[str, int]:

@@ -17,6 +17,8 @@ description:
     always as a whole set.
   - An update is made on the condition that the set still is what was read, so a change that somebody else
     makes at the same time is never overwritten. After the update the set is read back.
+  - A set may say what it is expected to be now, see O(record_sets[].expected). What was decided from an older state
+    then does not undo a newer decision.
   - A set that cannot be brought to its wanted state does not stop the others.
   - Server and key are tried even when there is no set to look at.
 requirements:
@@ -110,6 +112,16 @@ options:
         type: list
         elements: str
         required: true
+      expected:
+        description:
+          - The values that the set may have now, in the form of O(record_sets[].values). An empty list says that
+            there is no such set.
+          - If the set has neither these values, whatever its TTL, nor is as wanted already, somebody has changed it
+            since it was decided what it shall be. It fails then, and is left as it is.
+          - What a wildcard answers for the name may be given as well as an empty list.
+          - If not given, the set may be anything.
+        type: list
+        elements: str
       zone:
         description: The zone in which the set lies. If not given, the server is asked.
         type: str
@@ -165,6 +177,17 @@ EXAMPLES = r"""
       - name: _mta-sts.old.example
         type: TXT
         values: []
+
+- name: Announce the next policy unless somebody has announced another one meanwhile
+  postmaster.mta_sts.rfc2136_record_sets:
+    server: ns1.example.net
+    key_name: mta-sts.example.net
+    key_secret: "{{ mta_sts_key_secret }}"
+    record_sets:
+      - name: _mta-sts.example.com
+        type: TXT
+        values: ["v=STSv1; id=7d793037a0760186574b0282f2f435e7"]
+        expected: ["v=STSv1; id=5d41402abc4b2a76b9719d911017c592"]
 
 - name: Replace address records with an alias
   postmaster.mta_sts.rfc2136_record_sets:
@@ -272,6 +295,7 @@ def main() -> None:
         "type": {"type": "str", "required": True},
         "ttl": {"type": "int", "default": 300},
         "values": {"type": "list", "elements": "str", "required": True},
+        "expected": {"type": "list", "elements": "str"},
         "zone": {"type": "str"},
         "item": {"type": "str"},
     }

@@ -8,6 +8,7 @@ Seconds depend on the machine; the ratios hardly do. Run by 'make bench'; nothin
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import subprocess
 import tempfile
@@ -15,7 +16,22 @@ import time
 import typing as t
 from pathlib import Path
 
-POLICY = {"mode": "testing", "mx": ["mx1.example.net", "mx2.example.net"], "max_age": 86400}
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._history import DAY, History, Served
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import Desired
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._lifecycle import decide
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._observed import Observed, Proof
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, policy_id, render_policy
+
+POLICY: dict[str, t.Any] = {"mode": "testing", "mx": ["mx1.example.net", "mx2.example.net"], "max_age": 86400}
+# What a plan says of every one of them beside the policy.
+TOLD = {
+    "serve": True,
+    "remove": False,
+    "certificate": True,
+    "found": None,
+    "after_unknown": False,
+    "conditions": {"testing": "2026-11-23T10:00:00+00:00", "ready": "2026-11-23T10:00:00+00:00"},
+}
 BODY = "version: STSv1\r\nmode: testing\r\nmx: mx1.example.net\r\nmx: mx2.example.net\r\nmax_age: 86400\r\n"
 
 
@@ -52,11 +68,10 @@ def publishing(directory: Path, count: int, looped: int) -> None:
         json.dumps(
             {
                 "schema": "postmaster.mta_sts/plan/1",
+                "at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
                 "policy_hosts": {},
-                "domains": [
-                    {**one, "policy_host": f"mta-sts.{one['domain']}", "serve": True, "certificate": True}
-                    for one in policies
-                ],
+                "revisions": {},
+                "domains": [{**one, "policy_host": f"mta-sts.{one['domain']}", **TOLD} for one in policies],
             }
         )
     )
@@ -69,6 +84,7 @@ def publishing(directory: Path, count: int, looped: int) -> None:
         "postmaster.mta_sts.mta_sts_policies": {
             "document": str(directory / "plan.json"),
             "directory": str(served),
+            "ledger": str(directory / "ledger.sqlite3"),
             "results": str(directory / "published.json"),
         }
     }
@@ -90,11 +106,36 @@ def publishing(directory: Path, count: int, looped: int) -> None:
     table("Publishing policies, without the start of Ansible", rows)
 
 
+def deciding(count: int) -> None:
+    """The decision alone, for domains that two hosts serve and whose policy was changed a few times."""
+    now = dt.datetime(2026, 11, 23, 10, tzinfo=dt.timezone.utc)
+    mx = tuple(POLICY["mx"])
+    policies = [
+        Policy(mode, mx[:hosts], age) for hosts in (1, 2) for mode, age in (("testing", 86400), ("enforce", 2592000))
+    ]
+    proof = Proof(policy_id(render_policy(policies[-1])), 3)
+    record = f"v=STSv1; id={proof.id};"
+    cases = []
+    for number in range(count):
+        domain = f"d{number}.example"
+        ended = [
+            Served(host, policy, now - (50 - 10 * index) * DAY, now - (40 - 10 * index) * DAY)
+            for host in ("web1", "web2")
+            for index, policy in enumerate(policies[:-1])
+        ]
+        served = [Served(host, policies[-1], now - 10 * DAY) for host in ("web1", "web2")]
+        observed = Observed("ours", ("198.51.100.1",), (record,), proof.id, policy=policies[-1], mx=mx, proof=proof)
+        cases.append((Desired(domain, mx, "enforce"), History((*ended, *served)), observed))
+    spent = seconds(lambda: [decide(*case, now) for case in cases])
+    table("Deciding", [("what may be done for a domain with a history", count, spent)])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--domains", type=int, default=10000)
     parser.add_argument("--looped", type=int, default=30, help="domains for what is done one by one")
     arguments = parser.parse_args()
+    deciding(arguments.domains)
     with tempfile.TemporaryDirectory() as directory:
         publishing(Path(directory), arguments.domains, arguments.looped)
 

@@ -76,11 +76,18 @@ def playbook(tmp_path: Path) -> Playbook:
     for host in HOSTS:
         (tmp_path / "srv" / host).mkdir(parents=True)
         (tmp_path / "tls" / host).mkdir(parents=True)
+    untold = {"found": None, "after_unknown": False, "conditions": None, "remove": False, **POLICY}
     entries = [
-        {"domain": domain, "policy_host": f"mta-sts.{domain}", "serve": serve, "certificate": serve, **POLICY}
+        {"domain": domain, "policy_host": f"mta-sts.{domain}", "serve": serve, "certificate": serve, **untold}
         for domain, serve in (("a.example", True), ("b.example", False))
     ]
-    plan = {"schema": SCHEMA, "policy_hosts": {"web1": ["127.0.0.1"]}, "domains": entries}
+    plan = {
+        "schema": SCHEMA,
+        "at": "2026-11-23T10:00:00+00:00",
+        "policy_hosts": {"web1": ["127.0.0.1"]},
+        "revisions": {"web1": 0, "web2": 0},
+        "domains": entries,
+    }
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     return Playbook(tmp_path)
 
@@ -95,7 +102,9 @@ def tasks(directory: Path) -> list[Task]:
         {
             "postmaster.mta_sts.mta_sts_policies": {
                 "document": "~/plan.json",
+                "policy_host": "{{ inventory_hostname }}",
                 "directory": f"{directory}/srv/{{{{ inventory_hostname }}}}",
+                "ledger": f"{directory}/srv/{{{{ inventory_hostname }}}}.sqlite3",
                 "results": "~/run/published/{{ inventory_hostname }}.json",
             }
         },
@@ -116,6 +125,12 @@ def tasks(directory: Path) -> list[Task]:
                 "results": f"{directory}/run/served/{{{{ inventory_hostname }}}}.json",
             }
         },
+        {
+            "postmaster.mta_sts.mta_sts_ledger_info": {
+                "path": f"{directory}/srv/{{{{ inventory_hostname }}}}.sqlite3",
+                "results": f"{directory}/run/ledgers/{{{{ inventory_hostname }}}}.json",
+            }
+        },
     ]
 
 
@@ -123,25 +138,31 @@ def test_documents_there_and_back(playbook: Playbook, tmp_path: Path) -> None:
     """Checked first, which writes the same documents and nothing else; then done."""
     todo = tasks(tmp_path)
     for results in playbook(*todo, check=True):
-        assert [result["changed"] for result in results] == [True, True, False]
+        assert [result["changed"] for result in results] == [True, True, False, False]
     assert playbook.read("run/published/web1.json") == {"host": "web1", "published": ["mta-sts.a.example"]}
     assert playbook.read("run/served/web1.json") == {"host": "web1", "policies": {}, "damaged": {}}
+    assert playbook.read("run/ledgers/web1.json")["state"] == "missing"
     assert list((tmp_path / "srv/web1").iterdir()) == list((tmp_path / "tls/web1").iterdir()) == []
 
     for host, results in zip(HOSTS, playbook(*todo)):
-        assert [result["changed"] for result in results] == [True, True, False]
+        assert [result["changed"] for result in results] == [True, True, False, False]
         # What is in the documents is not in the variables as well.
         for result in results:
-            assert not {"published", "certificates", "policies", "damaged"} & set(result)
-        assert results[0]["counts"] == {"written": 1, "unchanged": 0}
+            assert not {"published", "certificates", "policies", "damaged", "domains"} & set(result)
+        assert results[0]["counts"] == {"written": 1, "removed": 0, "unchanged": 0}
         assert (tmp_path / f"srv/{host}/mta-sts.a.example.txt").is_file()
         assert (tmp_path / f"tls/{host}/mta-sts.a.example.pem").is_file()
         assert playbook.read(f"run/certificates/{host}.json") == {
             "host": host,
-            "certificates": {"mta-sts.a.example": {"changed": True, "error": ""}},
+            "certificates": {"mta-sts.a.example": {"changed": True, "removed": False, "error": ""}},
         }
         assert list(playbook.read(f"run/served/{host}.json")["policies"]) == ["a.example"]
+        ledger = playbook.read(f"run/ledgers/{host}.json")
+        assert (ledger["host"], ledger["state"], list(ledger["domains"])) == (host, "ok", ["a.example"])
     assert "PRIVATE KEY" not in playbook.printed
+    # The plan was made from ledgers that are others by now.
+    for results in playbook(*todo):
+        assert "another rollout has changed this policy host" in results[0]["msg"]
     assert not [path for path in (tmp_path / ".ansible/tmp").iterdir() if path.name.startswith("ansible-tmp-")]
 
 
@@ -149,14 +170,15 @@ def test_what_cannot_be_sent_or_kept_is_named(playbook: Playbook, tmp_path: Path
     (tmp_path / "half.json").write_text('{"schema": ')
     (tmp_path / "other.json").write_text("{}")
     base = {"directory": f"{tmp_path}/srv/web1"}
-    bad: list[Task] = [{**base, "document": f"{tmp_path}/{name}.json"} for name in ("none", "half", "other")]
+    kept = {**base, "ledger": f"{tmp_path}/ledger.sqlite3"}
+    bad: list[Task] = [{**kept, "document": f"{tmp_path}/{name}.json"} for name in ("none", "half", "other")]
     bad += [
-        {**base, "document": f"{tmp_path}/plan.json", "policies": []},
-        {**base, "document": f"{tmp_path}/plan.json", "results": f"{tmp_path}/plan.json/x.json"},
-        {"document": f"{tmp_path}/plan.json", "directory": "/nowhere", "results": f"{tmp_path}/never.json"},
+        {**kept, "document": f"{tmp_path}/plan.json", "policies": []},
+        {**kept, "document": f"{tmp_path}/plan.json", "results": f"{tmp_path}/plan.json/x.json"},
+        {**kept, "document": f"{tmp_path}/plan.json", "directory": "/nowhere", "results": f"{tmp_path}/never.json"},
     ]
     good: list[Task] = [
-        {"postmaster.mta_sts.mta_sts_policies": {**base, "policies": [{"domain": "a.example", **POLICY}]}},
+        {"postmaster.mta_sts.mta_sts_policies": {**kept, "policies": [{"domain": "a.example", **POLICY}]}},
         {"postmaster.mta_sts.mta_sts_policies_info": base},
     ]
     bad_results, _variables = playbook(*({"postmaster.mta_sts.mta_sts_policies": options} for options in bad), *good)

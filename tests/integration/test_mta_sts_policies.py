@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -35,6 +37,21 @@ def directory(tmp_path: Path) -> Path:
     return path
 
 
+def publish(place: Path, /, *, check: bool = False, **options: t.Any) -> Result:
+    """Calls the module with a ledger of its own."""
+    return run("mta_sts_policies", place, check=check, **{"ledger": str(place / "ledger.sqlite3"), **options})
+
+
+def served(place: Path) -> dict[str, list[tuple[str, bool, bool]]]:
+    """What the ledger says: for each domain the ids, whether they are served still, and after what is not known."""
+    ledger = run("mta_sts_ledger_info", place, path=str(place / "ledger.sqlite3"))
+    assert ledger["state"] == "ok"
+    return {
+        domain: [(row["id"], row["until"] is None, row["after_unknown"]) for row in one["served"]]
+        for domain, one in ledger["domains"].items()
+    }
+
+
 def entry(domain: str, **more: t.Any) -> dict[str, t.Any]:
     return {"domain": domain, "mode": "testing", "mx": ["mx.example.net"], "max_age": 86400, **more}
 
@@ -57,9 +74,9 @@ def test_policies_are_published(tmp_path: Path, directory: Path) -> None:
         "directory": str(directory),
     }
     before = contents(directory)
-    planned = run("mta_sts_policies", tmp_path, check=True, **options)
+    planned = publish(tmp_path, check=True, **options)
     assert contents(directory) == before
-    done = run("mta_sts_policies", tmp_path, **options)
+    done = publish(tmp_path, **options)
     assert contents(directory) == {
         "mta-sts.a.example.txt": body(),
         "mta-sts.b.example.txt": body(mode="enforce"),
@@ -69,43 +86,174 @@ def test_policies_are_published(tmp_path: Path, directory: Path) -> None:
     for key in ("changed", "counts", "published", "diff"):
         assert planned[key] == done[key]
     assert done["changed"]
-    assert done["counts"] == {"written": 2, "unchanged": 0}
+    assert done["counts"] == {"written": 2, "removed": 0, "unchanged": 0}
     assert done["published"] == ["mta-sts.a.example", "mta-sts.b.example", "mta-sts.other.example"]
     assert [(diff["before"], diff["after"]) for diff in done["diff"]] == [
         ("", body().decode().replace("\r\n", "\n")),
         ("old", body(mode="enforce").decode().replace("\r\n", "\n")),
     ]
     for check in (True, False):
-        again = run("mta_sts_policies", tmp_path, check=check, **options)
-        assert (again["changed"], again["diff"], again["counts"]) == (False, [], {"written": 0, "unchanged": 2})
+        again = publish(tmp_path, check=check, **options)
+        assert (again["changed"], again["diff"], again["counts"]) == (
+            False,
+            [],
+            {"written": 0, "removed": 0, "unchanged": 2},
+        )
 
 
-def test_nothing_is_ever_removed(tmp_path: Path, directory: Path) -> None:
-    """P5: a domain that vanishes from the inventory goes on being served."""
-    (directory / "mta-sts.a.example.txt").write_bytes(b"a")
-    result = run("mta_sts_policies", tmp_path, policies=[], directory=str(directory))
+def test_nothing_is_removed_by_omission(tmp_path: Path, directory: Path) -> None:
+    """P5: a domain that vanishes from the inventory goes on being served, and being in the ledger."""
+    (directory / "mta-sts.a.example.txt").write_bytes(body())
+    result = publish(tmp_path, policies=[], directory=str(directory))
     assert not result["changed"]
     assert result["published"] == ["mta-sts.a.example"]
-    assert contents(directory) == {"mta-sts.a.example.txt": b"a"}
+    assert contents(directory) == {"mta-sts.a.example.txt": body()}
+    assert served(tmp_path) == {"a.example": [(policy_id(body()), True, True)]}
+
+
+AT = "2026-11-23T10:00:00+00:00"
 
 
 def plan(path: Path, *entries: dict[str, t.Any], **more: t.Any) -> str:
-    domains = [
-        {"policy_host": f"mta-sts.{one['domain']}", "serve": True, "certificate": True, **one} for one in entries
-    ]
-    path.write_text(json.dumps({"schema": SCHEMA, "policy_hosts": {}, "domains": domains, **more}))
+    common: dict[str, t.Any] = {"serve": True, "remove": False, "certificate": True}
+    common |= {"found": None, "after_unknown": False, "conditions": {}}
+    domains = [{"policy_host": f"mta-sts.{one['domain']}", **common, **one} for one in entries]
+    path.write_text(json.dumps({"schema": SCHEMA, "at": AT, "policy_hosts": {}, "domains": domains, **more}))
     return str(path)
+
+
+def unserved(domain: str, **more: t.Any) -> dict[str, t.Any]:
+    return entry(domain, **{"serve": False, "mode": None, "mx": [], "max_age": None, **more})
+
+
+def test_policies_of_a_plan_are_removed(tmp_path: Path, directory: Path) -> None:
+    """Only where the plan says so; checked first, which tells the same and does nothing."""
+    start = plan(tmp_path / "start.json", *map(entry, ("a.example", "b.example", "c.example")))
+    publish(tmp_path, document=start, directory=str(directory))
+    before, ledger = contents(directory), (tmp_path / "ledger.sqlite3").read_bytes()
+    entries = (
+        unserved("a.example", remove=True),
+        unserved("b.example"),
+        entry("c.example", remove=True),
+        unserved("never.example", remove=True),
+    )
+    document = plan(tmp_path / "plan.json", *entries)
+    planned = publish(tmp_path, check=True, document=document, directory=str(directory))
+    assert (contents(directory), (tmp_path / "ledger.sqlite3").read_bytes()) == (before, ledger)
+    done = publish(tmp_path, document=document, directory=str(directory))
+    for result in (planned, done):
+        assert result["changed"]
+        assert result["counts"] == {"written": 0, "removed": 1, "unchanged": 1}
+        assert result["published"] == ["mta-sts.b.example", "mta-sts.c.example"]
+        assert [(diff["before"], diff["after"]) for diff in result["diff"]] == [
+            (body().decode().replace("\r\n", "\n"), "")
+        ]
+    assert contents(directory) == {"mta-sts.b.example.txt": body(), "mta-sts.c.example.txt": body()}
+    assert {domain: rows[0][1] for domain, rows in served(tmp_path).items()} == {
+        "a.example": False,
+        "b.example": True,
+        "c.example": True,
+    }
+    assert not publish(tmp_path, document=document, directory=str(directory))["changed"]
+
+
+def test_the_ledger_keeps_what_a_plan_knows(tmp_path: Path, directory: Path) -> None:
+    """The controller's time counts for what it decided; U-labels and a policy of others go through."""
+    found = {"mode": "enforce", "mx": ["mx.other.example"], "max_age": 9, "until": "2026-11-24T10:00:00+00:00"}
+    conditions = {"testing": "2026-11-20T10:00:00+00:00"}
+    document = plan(
+        tmp_path / "plan.json",
+        entry("b\u00fccher.example", after_unknown=True, conditions=conditions),
+        unserved("c.example", found=found, conditions=None),
+    )
+    publish(tmp_path, document=document, directory=str(directory))
+    domains = run("mta_sts_ledger_info", tmp_path, path=str(tmp_path / "ledger.sqlite3"))["domains"]
+    (own,), (others,) = (domains[name]["served"] for name in ("xn--bcher-kva.example", "c.example"))
+    assert (own["since"], own["until"], own["after_unknown"]) == (AT, None, True)
+    assert domains["xn--bcher-kva.example"]["conditions"] == conditions
+    assert {key: others[key] for key in found} == found
+    # Those who need no plan say nothing of that.
+    publish(tmp_path, policies=[entry("b\u00fccher.example")], directory=str(directory))
+    assert run("mta_sts_ledger_info", tmp_path, path=str(tmp_path / "ledger.sqlite3"))["domains"] == domains
+
+
+def test_what_the_ledger_alone_learns_is_no_change(tmp_path: Path, directory: Path) -> None:
+    options: dict[str, t.Any] = {"policies": [entry("a.example")], "directory": str(directory)}
+    publish(tmp_path, **options)
+    (tmp_path / "ledger.sqlite3").unlink()
+    result = publish(tmp_path, **options)
+    assert (result["changed"], result["diff"], result["ledger"]) == (False, [], "")
+    assert served(tmp_path) == {"a.example": [(policy_id(body()), True, True)]}
+
+
+def test_a_file_that_was_edited_by_hand_is_written_down_and_replaced(tmp_path: Path, directory: Path) -> None:
+    options: dict[str, t.Any] = {"policies": [entry("a.example")], "directory": str(directory)}
+    publish(tmp_path, **options)
+    (directory / "mta-sts.a.example.txt").write_bytes(body(mode="enforce"))
+    assert publish(tmp_path, **options)["changed"]
+    assert contents(directory) == {"mta-sts.a.example.txt": body()}
+    assert sorted(served(tmp_path)["a.example"]) == sorted(
+        [(policy_id(body()), True, False), (policy_id(body(mode="enforce")), False, True)]
+    )
+
+
+def test_a_plan_is_carried_out_only_on_what_it_was_made_from(tmp_path: Path, directory: Path) -> None:
+    """Two rollouts at once: the second one is told, in check mode too, and nothing is done."""
+    revisions = {"web1": 0, "web2": 7}
+    first = plan(tmp_path / "first.json", entry("a.example"), revisions=revisions)
+    second = plan(tmp_path / "second.json", entry("a.example", mode="enforce"), revisions=revisions)
+    options: dict[str, t.Any] = {"directory": str(directory), "policy_host": "web1"}
+    assert publish(tmp_path, document=first, **options)["changed"]
+    before, ledger = contents(directory), (tmp_path / "ledger.sqlite3").read_bytes()
+    for check in (True, False):
+        refused = publish(tmp_path, check=check, document=second, **options)
+        assert refused["failed"]
+        assert f"{tmp_path}/ledger.sqlite3: another rollout has changed this policy host" in refused["msg"]
+        assert "run again" in refused["msg"]
+        assert (contents(directory), (tmp_path / "ledger.sqlite3").read_bytes()) == (before, ledger)
+    # A host that the plan knows no revision of may have any.
+    done = publish(tmp_path, document=second, directory=str(directory), policy_host="web3")
+    assert done["counts"] == {"written": 1, "removed": 0, "unchanged": 0}
+
+
+def test_a_damaged_ledger_stops_nothing(tmp_path: Path, directory: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    path.write_bytes(b"")
+    options: dict[str, t.Any] = {"policies": [entry("a.example")], "directory": str(directory)}
+    planned = publish(tmp_path, check=True, **options)
+    assert "will be set aside" in planned["ledger"]
+    assert path.read_bytes() == b""
+    done = publish(tmp_path, **options)
+    (aside,) = tmp_path.glob("ledger.sqlite3.damaged-*")
+    assert str(aside) in done["ledger"]
+    for result in (planned, done):
+        assert result["changed"]
+        (warning,) = result["warnings"]
+        assert result["ledger"] in str(warning)
+        assert f"{path}: is empty, or no ledger" in result["ledger"]
+    assert served(tmp_path) == {"a.example": [(policy_id(body()), True, False)]}
+    again = publish(tmp_path, **options)
+    assert (again["ledger"], "warnings" in again) == ("", False)
+
+
+def test_a_newer_ledger_stops_everything(tmp_path: Path, directory: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    for check in (True, False):
+        result = publish(tmp_path, check=check, policies=[entry("a.example")], directory=str(directory))
+        assert result["failed"]
+        assert f"{tmp_path}/ledger.sqlite3: its version is 99" in result["msg"]
+    assert contents(directory) == {}
 
 
 def test_2000_policies_of_a_plan(tmp_path: Path, directory: Path) -> None:
     domains = [f"d{number}.example" for number in range(2000)]
-    unserved = entry("no.example", serve=False, mode=None, max_age=None, mx=[])
-    document = plan(tmp_path / "plan.json", *map(entry, domains), unserved)
-    result = run("mta_sts_policies", tmp_path, document=document, directory=str(directory))
-    assert result["counts"] == {"written": 2000, "unchanged": 0}
+    document = plan(tmp_path / "plan.json", *map(entry, domains), unserved("no.example"))
+    result = publish(tmp_path, document=document, directory=str(directory))
+    assert result["counts"] == {"written": 2000, "removed": 0, "unchanged": 0}
     assert len(result["diff"]) == 201
     assert contents(directory) == {f"mta-sts.{domain}.txt": body() for domain in domains}
-    assert not run("mta_sts_policies", tmp_path, document=document, directory=str(directory))["changed"]
+    assert not publish(tmp_path, document=document, directory=str(directory))["changed"]
 
 
 REFUSED: dict[str, tuple[dict[str, t.Any], str]] = {
@@ -120,19 +268,22 @@ REFUSED: dict[str, tuple[dict[str, t.Any], str]] = {
     "twice": ({"policies": [entry("a.example"), entry("a.example")]}, "listed twice"),
     "both": ({"policies": [], "document": "/nowhere"}, "mutually exclusive"),
     "neither": ({}, "one of the following is required"),
+    "a policy host without a plan": ({"policies": [], "policy_host": "web1"}, "required by 'policy_host'"),
+    "no place for a ledger": ({"policies": [entry("a.example")], "ledger": "/nowhere/ledger"}, "/nowhere/ledger: "),
+    "no ledger": ({"policies": [entry("a.example")], "ledger": "/proc"}, "/proc: unable to open database file"),
 }
 
 
 @pytest.mark.parametrize(("options", "text"), REFUSED.values(), ids=REFUSED)
 def test_refused_and_nothing_written(tmp_path: Path, directory: Path, options: dict[str, t.Any], text: str) -> None:
-    result = run("mta_sts_policies", tmp_path, **{"directory": str(directory), **options})
+    result = publish(tmp_path, **{"directory": str(directory), **options})
     assert result["failed"]
     assert text in result["msg"]
     assert contents(directory) == {}
 
 
 def test_check_mode_needs_no_directory_yet(tmp_path: Path) -> None:
-    result = run("mta_sts_policies", tmp_path, check=True, policies=[entry("a.example")], directory="/nowhere")
+    result = publish(tmp_path, check=True, policies=[entry("a.example")], directory="/nowhere")
     assert result["changed"]
     assert not Path("/nowhere").exists()
 
@@ -159,6 +310,28 @@ def test_a_damaged_plan_is_refused(tmp_path: Path, directory: Path, module: str,
     assert f"{path}: {text}" in result["msg"]
 
 
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        ({"at": None}, "'at' or 'revisions' is missing or damaged"),
+        ({"at": "2026-11-23T10:00:00"}, "'at' or 'revisions' is missing or damaged"),
+        ({"revisions": []}, "'at' or 'revisions' is missing or damaged"),
+        ({"domains": [{"found": {}}]}, "what the plan says of a.example is damaged: KeyError('mode')"),
+        ({"domains": [{"conditions": {"ready": 1}}]}, "what the plan says of a.example is damaged: TypeError"),
+    ],
+)
+def test_a_plan_whose_times_are_damaged_is_refused(
+    tmp_path: Path, directory: Path, damage: dict[str, t.Any], text: str
+) -> None:
+    document = json.loads(Path(plan(tmp_path / "plan.json", entry("a.example"))).read_text())
+    domains = [{**document["domains"][0], **one} for one in damage.get("domains", [{}])]
+    (tmp_path / "plan.json").write_text(json.dumps({**document, **damage, "domains": domains}))
+    result = publish(tmp_path, document=str(tmp_path / "plan.json"), directory=str(directory))
+    assert result["failed"]
+    assert text in result["msg"]
+    assert contents(directory) == {}
+
+
 # Runs a module and stops for ever between the temporary file and its new name.
 STOPS = """\
 import os, sys, time
@@ -176,7 +349,11 @@ def test_killed_before_the_file_has_its_name(tmp_path: Path, directory: Path) ->
     """P8: the old policy is whole, and the next run finishes the work and tidies up."""
     old = body(mode="none")
     (directory / "mta-sts.a.example.txt").write_bytes(old)
-    options: dict[str, t.Any] = {"policies": [entry("a.example")], "directory": str(directory)}
+    options: dict[str, t.Any] = {
+        "policies": [entry("a.example")],
+        "directory": str(directory),
+        "ledger": str(tmp_path / "ledger.sqlite3"),
+    }
     module, path = command("mta_sts_policies", tmp_path, options)[-2:]
     with subprocess.Popen(
         [sys.executable, "-c", STOPS, module, path], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
@@ -186,9 +363,9 @@ def test_killed_before_the_file_has_its_name(tmp_path: Path, directory: Path) ->
         process.send_signal(signal.SIGKILL)
     (leftover,) = [name for name in contents(directory) if name.startswith(TEMPORARY_PREFIX)]
     assert contents(directory) == {"mta-sts.a.example.txt": old, leftover: body()}
-    served = run("mta_sts_policies_info", tmp_path, directory=str(directory))
-    assert (list(served["policies"]), served["damaged"]) == (["a.example"], {})
-    assert run("mta_sts_policies", tmp_path, **options)["published"] == ["mta-sts.a.example"]
+    held = run("mta_sts_policies_info", tmp_path, directory=str(directory))
+    assert (list(held["policies"]), held["damaged"]) == (["a.example"], {})
+    assert publish(tmp_path, **options)["published"] == ["mta-sts.a.example"]
     assert contents(directory) == {"mta-sts.a.example.txt": body()}
 
 
@@ -236,9 +413,9 @@ def test_certificates_from_files(tmp_path: Path, directory: Path, certificates: 
     assert contents(directory) == {}
     done = run("mta_sts_certificates", tmp_path, **certificates)
     assert planned["certificates"] == done["certificates"]
-    assert done["counts"] == {"changed": 1, "unchanged": 0, "failed": 2}
+    assert done["counts"] == {"changed": 1, "removed": 0, "unchanged": 0, "failed": 2}
     outcomes = done["certificates"]
-    assert outcomes["mta-sts.good.example"] == {"changed": True, "error": ""}
+    assert outcomes["mta-sts.good.example"] == {"changed": True, "removed": False, "error": ""}
     assert "key values mismatch" in outcomes["mta-sts.bad.example"]["error"]
     assert (
         outcomes["mta-sts.none.example"]["error"] == f"{tmp_path}/mta-sts.none.example.crt: No such file or directory"
@@ -247,7 +424,7 @@ def test_certificates_from_files(tmp_path: Path, directory: Path, certificates: 
     status = (directory / "mta-sts.good.example.pem").stat()
     assert (stat.S_IMODE(status.st_mode), status.st_gid) == (0o640, os.getgid())
     again = run("mta_sts_certificates", tmp_path, **certificates)
-    assert (again["changed"], again["counts"]) == (False, {"changed": 0, "unchanged": 1, "failed": 2})
+    assert (again["changed"], again["counts"]) == (False, {"changed": 0, "removed": 0, "unchanged": 1, "failed": 2})
     for result in (planned, done, again):
         assert "PRIVATE KEY" not in json.dumps(result)
 
@@ -285,7 +462,7 @@ def test_certificates_of_a_plan(tmp_path: Path, certificates: dict[str, t.Any]) 
     del certificates["names"]
     document = plan(tmp_path / "plan.json", entry("good.example"), entry("bad.example", certificate=False))
     result = run("mta_sts_certificates", tmp_path, document=document, **certificates)
-    assert result["certificates"] == {"mta-sts.good.example": {"changed": True, "error": ""}}
+    assert result["certificates"] == {"mta-sts.good.example": {"changed": True, "removed": False, "error": ""}}
 
 
 # Old Python
@@ -309,8 +486,13 @@ def test_modules_run_on_the_oldest_python(tmp_path: Path, directory: Path, certi
     (packed / "ansible/__init__.py").touch()
     shutil.copytree(Path(ansible.__file__).parent / "module_utils", packed / "ansible/module_utils")
     calls: dict[str, dict[str, t.Any]] = {
-        "mta_sts_policies": {"policies": [entry("a.example")], "directory": str(directory)},
+        "mta_sts_policies": {
+            "policies": [entry("a.example")],
+            "directory": str(directory),
+            "ledger": str(tmp_path / "ledger.sqlite3"),
+        },
         "mta_sts_policies_info": {"directory": str(directory)},
+        "mta_sts_ledger_info": {"path": str(tmp_path / "ledger.sqlite3")},
         "mta_sts_certificates": certificates,
     }
     for python in old_pythons() or [sys.executable]:

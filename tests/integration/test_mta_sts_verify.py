@@ -101,6 +101,16 @@ CASES: dict[str, Case] = {
         [("record-unusable", "_mta-sts.{d}"), ("record-foreign", "_mta-sts.{d}")],
         sts='_mta-sts.{d} TXT "v=spf1 -all"',
     ),
+    "blank-before-semicolon": Case(
+        "broken",
+        [("record-unusable", "_mta-sts.{d}"), ("record-foreign", "_mta-sts.{d}")],
+        sts='_mta-sts.{d} TXT "v=STSv1 ; id=1"',
+    ),
+    "many-records": Case(
+        "broken",
+        [("record-unusable", "_mta-sts.{d}"), ("record-foreign", "_mta-sts.{d}")],
+        sts="\n".join(f'_mta-sts.{{d}} TXT "{tag}{n}"' for tag in ("v=STSv1; id=", "other=") for n in range(40)),
+    ),
     "record-by-alias": Case("enforce", sts="_mta-sts.{d} CNAME shared-id.example.com."),
     "record-in-parts": Case("enforce", sts='_mta-sts.{d} TXT "v=STSv1; " "id={id}"'),
     "record-unanswered": Case(
@@ -151,6 +161,7 @@ CASES: dict[str, Case] = {
     "wildcard": Case("enforce", served=policy("*.test")),
     "no-mx": Case("enforce", [("mx-missing", "{d}")], mx=""),
     "null-mx": Case("enforce", [("mx-missing", "{d}")], mx="{d} MX 0 ."),
+    "none-mx-unanswered": Case("none", served=policy(mode="none"), mx="{d} CNAME any.servfail.example."),
     "mx-without-address": Case(
         "broken", [("mx-address-missing", "nowhere.test")], served=policy("nowhere.test"), mx="{d} MX 5 nowhere.test."
     ),
@@ -339,27 +350,78 @@ def test_observe_tells_all_there_is(seen: dict[str, dict[str, t.Any]]) -> None:
     assert seen["well.example.com"] == {
         "verdict": "enforce",
         "record_id": identifier(policy()),
+        "records": [f"v=STSv1; id={identifier(policy())}"],
         "foreign_records": [],
         "tlsrpt": ["mailto:tls@example.net"],
         "foreign_tlsrpt_records": [],
         "addresses": [WEB],
         "policy": {"id": identifier(policy()), "mode": "enforce", "mx": ["mx.test"], "max_age": 86400},
         "mx": ["mx.test"],
+        "mx_ttl": 300,
         "findings": [],
     }
 
 
 def test_what_is_not_known_is_not_said_to_be_missing(seen: dict[str, dict[str, t.Any]]) -> None:
     """P6: a resolver that does not answer must not look like a name without records."""
-    assert seen["record-unanswered.example.com"]["foreign_records"] is None
+    unanswered = seen["record-unanswered.example.com"]
+    assert unanswered["records"] is unanswered["foreign_records"] is None
     assert seen["policy-host-unanswered.example.com"]["addresses"] is None
     assert seen["tlsrpt-unanswered.example.com"]["foreign_tlsrpt_records"] is None
-    assert seen["nothing.example.com"]["addresses"] == []
-    assert seen["nothing.example.com"]["foreign_records"] == []
+    nothing = seen["nothing.example.com"]
+    assert nothing["addresses"] == nothing["records"] == nothing["foreign_records"] == []
 
 
-def test_foreign_records_are_printable(seen: dict[str, dict[str, t.Any]]) -> None:
-    assert seen["hostile-record.example.com"]["foreign_records"] == ["?[2J?\\xff"]
+# What begins as a record of ours does, and what does not.
+TEXTS: dict[str, tuple[list[str], list[str]]] = {
+    "two-records": (["v=STSv1; id=1", "v=STSv1; id=2"], []),
+    "foreign-beside": ([f"v=STSv1; id={identifier(policy())}"], ["v=spf1 -all"]),
+    "only-foreign": ([], ["v=spf1 -all"]),
+    "record-in-parts": ([f"v=STSv1; id={identifier(policy())}"], []),
+    "blank-before-semicolon": ([], ["v=STSv1 ; id=1"]),
+    "hostile-record": ([], ["?[2J?\\xff"]),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_record_is_ours_or_foreign_and_printable(seen: dict[str, dict[str, t.Any]], name: str) -> None:
+    document = seen[f"{name}.example.com"]
+    assert (sorted(document["records"]), document["foreign_records"]) == TEXTS[name]
+
+
+def test_records_are_bounded(seen: dict[str, dict[str, t.Any]]) -> None:
+    document = seen["many-records.example.com"]
+    assert len(set(document["records"])) == len(set(document["foreign_records"])) == 32
+
+
+# The MX hosts that DNS names and the TTL of their record set, whatever there is of a policy.
+MX_SETS: dict[str, tuple[list[str] | None, int | None]] = {
+    "testing": (["mx.test"], 300),
+    "none": (["self-signed.test"], 300),
+    "no-policy-host": (["mx.test"], 300),
+    "invalid": (["mx.test"], 300),
+    "nothing": ([], None),
+    "no-mx": ([], None),
+    "null-mx": ([], 300),
+    "none-mx-unanswered": (None, None),
+}
+
+
+@pytest.mark.parametrize("name", MX_SETS)
+def test_mx_hosts_are_told_of_every_domain(seen: dict[str, dict[str, t.Any]], name: str) -> None:
+    document = seen[f"{name}.example.com"]
+    assert (document["mx"], document["mx_ttl"]) == MX_SETS[name]
+
+
+@pytest.mark.parametrize("kind", ["resolvers", "authorities"])
+def test_mx_hosts_that_no_policy_needs_are_not_probed(world: World, domain: str, kind: str) -> None:
+    world.named.put("example.com", domain, 60, "MX", "10 counting.test.")
+    settings = world.settings(**{kind: [(world.named.host, world.named.port)]})
+    for wanted, probes in ((None, 0), (policy(mode="none"), 0), (policy("counting.test"), 1)):
+        before = world.odd.connections[25]
+        document = observe({domain: wanted}, settings)[domain]
+        assert (document["mx"], document["mx_ttl"]) == (["counting.test"], 60)
+        assert world.odd.connections[25] - before == probes
 
 
 @pytest.mark.parametrize("kind", ["dead", "silent", "referral", "refused"])
@@ -375,7 +437,7 @@ def test_dns_that_does_not_answer(world: World, kind: str) -> None:
         document = observe({domain: policy()}, world.settings(resolvers=[server], timeout=0.5))[domain]
     assert document["verdict"] == "broken"
     assert [finding["code"] for finding in document["findings"]] == ["dns-failure"] * 4
-    assert (document["addresses"], document["foreign_records"], document["mx"]) == (None, None, None)
+    assert {document[key] for key in ("addresses", "records", "foreign_records", "mx", "mx_ttl")} == {None}
 
 
 def test_authorities_are_asked_first_and_others_for_what_they_do_not_know(world: World) -> None:
@@ -585,10 +647,14 @@ def entry(domain: str, wanted: Policy, **more: t.Any) -> dict[str, t.Any]:
         "domain": domain,
         "policy_host": f"mta-sts.{domain}",
         "serve": True,
+        "remove": False,
         "certificate": True,
         "mode": wanted.mode,
         "mx": list(wanted.mx),
         "max_age": wanted.max_age,
+        "found": None,
+        "after_unknown": False,
+        "conditions": None,
         **more,
     }
 
@@ -605,11 +671,16 @@ def test_module_looks_at_a_plan(world: World, tmp_path: Path) -> None:
     document = plan(
         tmp_path,
         entry("well.example.com", policy("next.test", "mx.test")),
+        entry("mx-unanswered.example.com", policy(mode="testing"), serve=False, certificate=False),
         entry("nothing.example.com", policy(), serve=False, mode=None, mx=[], max_age=None),
     )
     result = call(world, tmp_path, document=document)
-    assert result["counts"] == {"enforce": 1, "absent": 1}
-    assert [f["code"] for f in result["domains"]["well.example.com"]["findings"]] == ["mx-unused"]
+    assert result["counts"] == {"enforce": 1, "broken": 1, "absent": 1}
+    codes = {domain: [f["code"] for f in seen["findings"]] for domain, seen in result["domains"].items()}
+    assert codes["well.example.com"] == ["mx-unused"]
+    # What is not served yet is looked at as if it were.
+    assert codes["mx-unanswered.example.com"] == ["dns-failure", "mx-unmatched", "mx-unused"]
+    assert "mx-missing" not in codes["nothing.example.com"]
 
 
 def test_module_proves_a_plan(world: World, tmp_path: Path) -> None:
@@ -618,6 +689,7 @@ def test_module_proves_a_plan(world: World, tmp_path: Path) -> None:
         entry("well.example.com", policy()),
         entry("same-on-two.example.com", policy(mode="testing")),
         entry("nothing.example.com", policy(), certificate=False),
+        entry("testing.example.com", policy(mode="testing"), serve=False),
     )
     result = call(world, tmp_path, document=document, prove=True)
     assert result["counts"] == {"proved": 1, "unproved": 1}

@@ -237,6 +237,78 @@ def test_set_that_equals_a_wildcard(named: Named, call: Call, domain: str) -> No
     assert named.lookup(name, "TXT") == ['300 "mine"']
 
 
+# Somebody else before: another rollout that ran since the plan was made
+
+# What there is (as TTL and values), what is expected, and what becomes of the set that shall be "new".
+EXPECTED: dict[str, tuple[tuple[t.Any, ...], list[str], str]] = {
+    "as expected": ((300, '"old"'), ["old"], "changed"),
+    "as expected, with another TTL": ((60, '"old"'), ["old"], "changed"),
+    "as expected, in two strings": ((300, '"o" "ld"'), ["old"], "changed"),
+    "as expected, several": ((300, '"b"', '"a"'), ["a", "b"], "changed"),
+    "as expected, none": ((300,), [], "changed"),
+    "as wanted": ((300, '"new"'), ["old"], "ok"),
+    "as wanted, with another TTL": ((60, '"new"'), ["old"], "failed"),
+    "newer": ((300, '"newer"'), ["old"], "failed"),
+    "one more": ((300, '"old"', '"newer"'), ["old"], "failed"),
+    "one less": ((300, '"a"'), ["a", "b"], "failed"),
+    "gone": ((300,), ["old"], "failed"),
+    "not there before": ((300, '"newer"'), [], "failed"),
+}
+
+
+@pytest.mark.parametrize(("there", "expected", "status"), EXPECTED.values(), ids=EXPECTED)
+def test_what_is_not_as_expected_is_left_alone(
+    call: Call, domain: str, there: tuple[t.Any, ...], expected: list[str], status: str
+) -> None:
+    named = call.named
+    ttl, *values = there
+    named.put("example.com", domain, ttl, "TXT", *values)
+    before = named.lookup(domain, "TXT")
+    sets = [record_set(domain, "TXT", "new", expected=expected), record_set(f"other.{domain}", "TXT", "x")]
+    for check in (True, False):
+        result = call(sets, check=check)
+        assert statuses(result) == [status, "changed"]
+        assert bool(result.get("failed")) == (status == "failed")
+        told = f"{domain}. changed since the plan was made, run again: server 127.0.0.1 port {named.port} now answers "
+        assert result["results"][0]["error"].startswith(told) == (status == "failed")
+        assert (named.lookup(domain, "TXT") == before) == (check or status != "changed")
+    assert named.lookup(f"other.{domain}", "TXT") == ['300 "x"']
+
+
+def test_what_is_there_instead_is_told(named: Named, call: Call, domain: str) -> None:
+    result = call([record_set(domain, "TXT", "new", expected=["old"])])
+    assert result["results"][0]["error"].endswith(" now answers nothing")
+    named.put("example.com", domain, 60, "TXT", '"newer"')
+    result = call([record_set(domain, "TXT", "new", expected=["old"])])
+    assert result["results"][0]["error"].endswith(' now answers "newer" (TTL 60)')
+
+
+def test_removal_of_what_is_expected_alone(named: Named, call: Call, domain: str) -> None:
+    removal = [record_set(domain, "TXT", expected=["old"])]
+    named.put("example.com", domain, 300, "TXT", '"newer"')
+    assert statuses(call(removal)) == ["failed"]
+    named.put("example.com", domain, 300, "TXT", '"old"')
+    assert statuses(call(removal)) == ["changed"]
+    assert statuses(call(removal)) == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "status"), [([], "changed"), (["v=spf1 -all"], "changed"), (["x"], "failed")], ids=str
+)
+def test_wildcard_is_expected_or_nothing(call: Call, domain: str, expected: list[str], status: str) -> None:
+    name = beside(domain, "wild.example")
+    assert statuses(call([record_set(name, "TXT", expected=expected)])) == ["ok"]
+    assert statuses(call([record_set(name, "TXT", "mine", expected=expected)])) == [status]
+
+
+def test_what_an_alias_leads_to_is_no_set_of_the_name(named: Named, call: Call, domain: str) -> None:
+    """Who asks a resolver sees it there all the same, and expects it."""
+    named.put("example.com", f"target.{domain}", 300, "TXT", '"seen"')
+    named.put("example.com", f"*.{domain}", 300, "CNAME", f"target.{domain}.")
+    assert statuses(call([record_set(f"a.{domain}", "TXT", "mine", expected=["seen"])])) == ["changed"]
+    assert named.lookup(f"a.{domain}", "TXT") == ['300 "mine"']
+
+
 # Somebody else at the same time
 
 

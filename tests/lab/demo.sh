@@ -2,8 +2,8 @@
 # SPDX-FileCopyrightText: The postmaster.mta_sts authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# The demo: MTA-STS is rolled out to a lab of real servers, a policy is changed, and the result is looked at as senders
-# do. Called by 'make demo', which makes the environment. Run it as often as you like.
+# The demo: MTA-STS is rolled out to a lab of real servers, one domain gets an MX host more, another one leaves, and the
+# result is looked at as senders do. Called by 'make demo', which makes the environment. Run it as often as you like.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 started=$SECONDS
@@ -49,20 +49,21 @@ say "Roll out"
 run ansible-playbook "${inventory[@]}" postmaster.mta_sts.rollout
 look
 
-say "Change a policy and roll out again: example.com shall be kept for 14 days only"
+say "Roll out again: example.com is to get a second MX host, and bücher.example leaves"
 cat >.lab/demo-change.json <<'CHANGE'
 {"mta_sts_domains": [
-  {"domain": "example.com", "mx": ["mx1.lab.test"], "mode": "enforce", "max_age": 1209600,
+  {"domain": "example.com", "mx": ["mx1.lab.test", "mx2.lab.test"], "mode": "enforce", "testing_days": 0,
    "tlsrpt": ["mailto:tls-reports@example.com"]},
-  {"domain": "example.net", "mx": ["mx1.lab.test", "mx2.lab.test"]},
-  {"domain": "bücher.example", "mx": ["mx1.lab.test"]},
+  {"domain": "example.org", "mx": ["mx1.lab.test"], "mode": "enforce"},
+  {"domain": "example.net", "mx": ["mx1.lab.test", "mx2.lab.test"], "mode": "enforce"},
+  {"domain": "bücher.example", "state": "absent"},
   {"domain": "broken.example", "mx": ["mx1.lab.test"]}
 ]}
 CHANGE
 run ansible-playbook "${inventory[@]}" postmaster.mta_sts.rollout --extra-vars @.lab/demo-change.json
 look
 
-say "Look at all four as a strict sender would"
+say "Look at all five as a strict sender would"
 run ansible-playbook "${inventory[@]}" postmaster.mta_sts.verify
 
 say "Done in $((SECONDS - started)) s"

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 import re
 import textwrap
 import typing as t
@@ -12,13 +14,32 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.postmaster.mta_sts.plugins.module_utils import _inventory
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._evidence import LONGEST_RUN
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._finding import KINDS
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._lifecycle import HOLD_CODES, STAGES
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._history import (
+    DAY,
+    ELSEWHERE_LASTS,
+    TOLERANCE,
+    History,
+    Served,
+)
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._hold import ANNOUNCE, HOLD_KINDS, NOTHING
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import Desired
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._lifecycle import STAGES, Decision, decide
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._observed import (
+    ADDRESS_MISSING,
+    ADDRESS_OURS,
+    Observed,
+    Proof,
+)
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import policy_id, render_policy
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._report import FEW, Run, make_report, rollout_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCSITE = ROOT / "docs/docsite"
 GUIDES = sorted((DOCSITE / "rst").glob("*.rst"))
 ROLLOUT = (DOCSITE / "rst/guide_rollout.rst").read_text()
+LIFECYCLE = (DOCSITE / "rst/lifecycle.rst").read_text()
 VERIFY = (DOCSITE / "rst/guide_verify.rst").read_text()
 GROUPS = {"mta_sts_hosts", "mta_sts_probes"}
 
@@ -60,12 +81,180 @@ def used_in_playbooks() -> set[str]:
     return set(re.findall(r"(?:(?<![\w.])|(?<=groups\.))mta_sts_\w+", text))
 
 
-def test_every_hold_code_is_in_the_guide() -> None:
-    assert list(rows(ROLLOUT, "hold")) == list(HOLD_CODES)
+def test_every_hold_is_in_the_guide_and_fails_the_runs_that_it_says() -> None:
+    table = rows(LIFECYCLE, "hold")
+    assert list(table) == list(HOLD_KINDS)
+    for code, kind in HOLD_KINDS.items():
+        assert table[code][0] == ("succeeds" if kind.waits or kind.effect == NOTHING else "fails"), code
+    pending = [code for code, kind in HOLD_KINDS.items() if kind.effect == ANNOUNCE]
+    assert pending == list(HOLD_KINDS)[: len(pending)]
+    assert f"holds from ``{pending[0]}`` to ``{pending[-1]}`` the domain is ``pending``" in LIFECYCLE
 
 
-def test_every_stage_is_in_the_guide() -> None:
-    assert set(rows(ROLLOUT, "stage")) == {*STAGES.values(), "pending", "withdrawing", "absent"}
+@pytest.mark.parametrize("guide", [ROLLOUT, LIFECYCLE])
+def test_every_stage_is_in_the_guides(guide: str) -> None:
+    assert set(rows(guide, "stage")) == {*STAGES.values(), "pending", "withdrawing", "absent"}
+
+
+def test_every_waiting_time_is_that_of_the_code() -> None:
+    text = " ".join(LIFECYCLE.split())
+    days = {name: period // DAY for name, period in {"day": DAY, "elsewhere": ELSEWHERE_LASTS}.items()}
+    minutes, hours = TOLERANCE // dt.timedelta(minutes=1), LONGEST_RUN // dt.timedelta(hours=1)
+    told = [
+        f"Its ``max_age`` and {minutes} minutes",
+        f"with a ``max_age`` of {_inventory.DEFAULT_MAX_AGE // 86400} days;",
+        f"The same, from {days['elsewhere']} day after it was last seen there",
+        f"Its TTL, and at least {days['day']} day,",
+        f"``testing_days``, {Desired.testing_days} unless you say otherwise",
+        f"``mode: testing``, kept for at most {_inventory.SHORT_MAX_AGE // 86400} day",
+        f"kept for ``max_age``, {_inventory.DEFAULT_MAX_AGE // 86400} days by default",
+        f"more than {minutes} minutes from now in the future",
+        f"more than {minutes} minutes ahead of the controller's or {hours} hour behind",
+    ]
+    assert [words for words in told if words not in text] == []
+
+
+@dataclasses.dataclass
+class World:
+    """One domain as the rollouts of a worked example meet it: what is served and announced, and the ledger."""
+
+    served: list[Served] = dataclasses.field(default_factory=list)
+    conditions: t.Mapping[str, dt.datetime] = dataclasses.field(default_factory=dict)
+    record: str | None = None
+    address: str = ADDRESS_OURS
+
+    def run(self, at: dt.datetime, desired: Desired, mx: tuple[str, ...]) -> Decision:
+        open_now = [served for served in self.served if served.until is None]
+        observed = Observed(
+            address=self.address,
+            addresses=("198.51.100.1",),
+            records=(f"v=STSv1; id={self.record}",) if self.record else (),
+            record_id=self.record,
+            policy=open_now[0].policy if open_now and self.record else None,
+            mx=mx,
+            mx_ttl=3600,
+        )
+        history = History(tuple(self.served), self.conditions)
+        decision = decide(desired, history, observed, at)
+        if decision.policy is not None:
+            proof = Proof(policy_id(render_policy(decision.policy)), 1)
+            decision = decide(desired, history, dataclasses.replace(observed, proof=proof), at)
+        if decision.remove or (decision.serve and all(one.policy != decision.policy for one in open_now)):
+            self.served = [one if one.until else dataclasses.replace(one, until=at) for one in self.served]
+            if decision.serve and decision.policy is not None:
+                self.served.append(Served("web1", decision.policy, at))
+        if decision.record == "announce" and decision.policy is not None:
+            self.record = policy_id(render_policy(decision.policy))
+        elif decision.record == "remove":
+            self.record = None
+        if decision.remove:
+            self.address = ADDRESS_MISSING
+        self.conditions = self.conditions if decision.conditions is None else decision.conditions
+        return decision
+
+
+def worked_example(title: str) -> dict[dt.datetime, str]:
+    """What happens in each run of a table with this title."""
+    table = LIFECYCLE.partition(f".. list-table:: {title}")[2].partition("\n\n   * -")[2].partition("\n\n")[0]
+    parts = re.split(r"(?m)^(?: {3}\*)?\s+- (\d{4}-\d\d-\d\d \d\d:\d\d)$", table)
+    return {
+        dt.datetime.fromisoformat(f"{time}+00:00"): " ".join(text.split())
+        for time, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+
+
+MX1, MX2 = ("mx1.example.net",), ("mx2.example.net",)
+FIRST = Desired("example.com", MX1, "enforce")
+LEAVING = Desired("example.com", (), "enforce", state="absent")
+# Of each run: what the inventory says, what DNS has, and the stage afterwards.
+EXAMPLES: dict[str, list[tuple[Desired, tuple[str, ...], str]]] = {
+    "A domain with the defaults": [(FIRST, MX1, "testing"), (FIRST, MX1, "testing"), (FIRST, MX1, "enforcing")],
+    "mx1.example.net is replaced": [
+        (dataclasses.replace(FIRST, mx=MX1 + MX2), MX1, "enforcing"),
+        (dataclasses.replace(FIRST, mx=MX1 + MX2), MX1 + MX2, "enforcing"),
+        (dataclasses.replace(FIRST, mx=MX2), MX2, "enforcing"),
+        (dataclasses.replace(FIRST, mx=MX2), MX2, "enforcing"),
+    ],
+    "A domain that enforces": [(LEAVING, MX1, stage) for stage in ["withdrawing"] * 4 + ["absent"]],
+}
+
+
+@pytest.mark.parametrize("title", EXAMPLES)
+def test_the_worked_examples_go_as_they_say(title: str) -> None:
+    told = worked_example(title)
+    assert len(told) == len(EXAMPLES[title]) > 2
+    world = World()
+    if title != "A domain with the defaults":
+        # It has been enforcing for long.
+        world.run(dt.datetime(2026, 1, 10, tzinfo=dt.timezone.utc), dataclasses.replace(FIRST, testing_days=0), MX1)
+    for (at, text), (desired, mx, stage) in zip(told.items(), EXAMPLES[title]):
+        decision = world.run(at, desired, mx)
+        assert decision.stage == stage, text
+        assert {code for code in HOLD_KINDS if f"``{code}``" in text} == {hold.code for hold in decision.holds}, text
+        untils = [f"{hold.until:%Y-%m-%d %H:%M}" for hold in decision.holds if hold.until]
+        assert re.findall(r"until (\S+ \S+) UTC", text) == untils, text
+    assert world.served[-1].policy.mx == (MX2 if title.startswith("mx1") else MX1)
+
+
+def test_the_summary_in_the_guide_is_the_real_one() -> None:
+    def entry(domain: str, stage: str, *holds: tuple[str, str, str | None], **more: t.Any) -> dict[str, t.Any]:
+        values = {"mode": "testing", "mx": ["mx"], "max_age": 86400, "id": "3f2a9c01", "remove": False, **more}
+        held = [{"code": code, "message": message, "until": until} for code, message, until in holds]
+        return {"domain": domain, "stage": stage, "record": "announce", "holds": held, **values}
+
+    elsewhere = "mta-sts.broken.example leads to 192.0.2.7, which is no policy host"
+    entries = [
+        entry("example.com", "enforcing", mode="enforce", max_age=2592000, mx=["mx1", "mx2"]),
+        entry("example.org", "testing", ("testing-period", "testing period of 7 days", "2026-11-30T09:12:00+00:00")),
+        entry("example.net", "testing", ("mx-unready", "mx2.example.net:25: self-signed certificate", None)),
+        entry(
+            "old.example",
+            "withdrawing",
+            ("withdrawal-policies", "senders may hold older policies", "2026-12-23T10:10:00+00:00"),
+            mode="none",
+        ),
+        entry("broken.example", "pending", ("address-elsewhere", elsewhere, None)),
+    ]
+    entries[2]["mx"] = ["mx1", "mx2"]
+    results = [
+        {
+            "item": domain,
+            "name": f"_mta-sts.{domain}",
+            "type": "TXT",
+            "status": status,
+            "before": before,
+            "after": after,
+        }
+        for domain, status, before, after in (
+            ("example.com", "changed", None, {"values": ["new"]}),
+            ("example.org", "ok", None, None),
+            ("example.net", "ok", None, None),
+            ("old.example", "changed", None, {"values": ["new"]}),
+        )
+    ]
+    plan = {"policy_hosts": {"web1": [], "web2": []}, "domains": entries, "orphans": [], "troubles": []}
+    observed = {"domains": {"broken.example": {"record_id": "0badcafe", "findings": []}}}
+    started = dt.datetime(2026, 11, 23, 10, tzinfo=dt.timezone.utc)
+    report = make_report(Run(plan, observed, [{"results": results}]), started, started + dt.timedelta(seconds=41))
+    lines = rollout_lines(report, "./mta-sts-run/report.json")
+    assert textwrap.indent("\n".join(lines), "    ") in ROLLOUT
+    assert f"With more than {FEW} domains" in ROLLOUT
+
+
+def test_every_picture_is_shown_with_its_text_and_has_a_source() -> None:
+    shown = {
+        name: alt
+        for guide in GUIDES
+        for name, alt in re.findall(r"(?m)^\.\. figure:: (\S+)\n {3}:alt: (.+)", guide.read_text())
+    }
+    assert set(shown) == {path.name for path in (DOCSITE / "rst").glob("*.svg")}
+    assert {Path(name).stem for name in shown} == {path.stem for path in (DOCSITE / "rst").glob("*.dot")}
+    assert shown
+
+
+def test_the_picture_shows_the_stages() -> None:
+    drawn = set(re.findall(r">([^<>]+)</text>", (DOCSITE / "rst/lifecycle.svg").read_text()))
+    assert {*STAGES.values(), "withdrawing", "absent"} - drawn == {"none"}
 
 
 def test_every_finding_is_in_the_guide_as_it_is() -> None:

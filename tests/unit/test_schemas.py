@@ -20,13 +20,16 @@ import pytest
 import trustme
 from ansible_collections.postmaster.mta_sts.plugins.action import (
     mta_sts_certificates,
+    mta_sts_ledger_info,
     mta_sts_policies_info,
     mta_sts_verify,
 )
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._certificates import Store, from_files
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._evidence import Evidence, Site
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._finding import KINDS
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import Desired, read_domains
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import Evidence, Site, make_plan
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import Ledger, read_ledger, time_text
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import make_plan
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, policy_id, render_policy
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy_files import describe_files, render_files
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.sender import Settings, observe, prove
@@ -124,6 +127,22 @@ def served() -> Document:
 
 
 @pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Document:
+    """Of a host that began a day ago, on which a policy was replaced and another one was found there before."""
+    path = tmp_path_factory.mktemp("ledger") / "ledger.sqlite3"
+    yesterday = NOW - dt.timedelta(days=1)
+    found = Policy("enforce", ("*.mail.example.org",), 2592000)
+    elsewhere = {"mode": found.mode, "mx": list(found.mx), "max_age": found.max_age, "until": NOW.isoformat()}
+    told = {"domain": "example.com", "mode": "testing", "mx": list(MX), "max_age": 86400, "after_unknown": False}
+    entry = {**told, "serve": True, "remove": False, "found": elsewhere, "conditions": {"ready": yesterday.isoformat()}}
+    with Ledger(path) as opened:
+        opened.record([entry], {"orphan.example": render_policy(found)}, int(yesterday.timestamp()))
+        opened.settle({"example.com": render_policy(TESTING)}, int(yesterday.timestamp()))
+    result = {**read_ledger(path), "now": time_text(int(NOW.timestamp()))}
+    return check("ledger", written(mta_sts_ledger_info.ActionModule.result_keys, result))
+
+
+@pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Document:
     given, tls = tmp_path_factory.mktemp("given"), tmp_path_factory.mktemp("tls")
     names = ["mta-sts.example.com", "mta-sts.example.org"]
@@ -180,29 +199,67 @@ def test_shared_parts_are_the_same_everywhere() -> None:
 def test_observed_has_all_that_may_be_known_and_unknown(observed: Document) -> None:
     known, none, unknown = (observed["domains"][name] for name in ("example.com", "example.org", "example.net"))
     assert known["record_id"] == ID
-    assert known["mx"] == ["mx1.example.net", "mx2.example.net"]
+    assert known["records"] == [f"v=STSv1; id={ID}"]
+    assert (known["mx"], known["mx_ttl"]) == (["mx1.example.net", "mx2.example.net"], 5)
     assert {"record-foreign", "mx-unmatched", "mx-address-missing"} <= {found["code"] for found in known["findings"]}
-    assert none["addresses"] == none["foreign_records"] == []
-    assert unknown["addresses"] is unknown["foreign_records"] is unknown["mx"] is None
+    assert none["addresses"] == none["records"] == none["foreign_records"] == none["mx"] == []
+    assert none["mx_ttl"] is None
+    assert {unknown[key] for key in ("addresses", "records", "foreign_records", "mx", "mx_ttl")} == {None}
+
+
+def test_ledger_has_all_that_may_be_written_down(ledger: Document) -> None:
+    assert ledger["domains"]["example.com"]["conditions"]
+    rows = [row for entry in ledger["domains"].values() for row in entry["served"]]
+    assert {row["until"] is None for row in rows} == {row["after_unknown"] for row in rows} == {True, False}
+    lost = {"state": "damaged", "trouble": "no", "revision": None, "written": None, "now": ledger["now"], "domains": {}}
+    check("ledger", {"host": "web1", **lost})
 
 
 def test_plan_at_every_step_of_a_run(
-    served: Document, observed: Document, certificates: Document, proof: Document
+    served: Document, ledger: Document, observed: Document, certificates: Document, proof: Document
 ) -> None:
     first = plan_of(DESIRED, Evidence({}))
-    assert {entry["stage"] for entry in first["domains"]} == {"pending", "absent"}
-    second = plan_of(DESIRED, Evidence({"web1": served}, observed))
+    assert {entry["stage"] for entry in first["domains"]} == {"pending"}
+    known = Evidence({"web1": served}, {"web1": ledger, "web2": {**ledger, "host": "web2"}}, observed)
+    second = plan_of(DESIRED, known)
     assert second["record_sets"]["prepare"]
     assert not second["record_sets"]["announce"]
-    third = plan_of(DESIRED[:1], Evidence({"web1": served}, observed, proof, {"web1": certificates}))
+    assert second["revisions"] == dict.fromkeys(SITE.hosts, ledger["revision"])
+    third = plan_of(DESIRED[:1], dataclasses.replace(known, proof=proof, certificates={"web1": certificates}))
     assert third["orphans"] == ["orphan.example"]
-    assert {hold["code"] for hold in third["domains"][0]["holds"]} == {"proof-failed"}
-    preview = plan_of(DESIRED, Evidence({"web1": served}, observed), assume_proof=True)
-    assert preview["record_sets"]["announce"]
+    assert "proof-failed" in {hold["code"] for hold in third["domains"][0]["holds"]}
+    preview = plan_of(DESIRED, known, assume_proof=True)
+    assert [one for one in preview["record_sets"]["announce"] if "expected" not in one]
+    frozen = plan_of(DESIRED, dataclasses.replace(known, ledgers={"web1": ledger}))
+    assert {hold["code"] for entry in frozen["domains"] if entry["conditions"] is None for hold in entry["holds"]} == {
+        "ledger-unread",
+        "unobserved",
+    }
+    lost = {**ledger, "state": "damaged", "trouble": "no", "revision": 0, "written": None, "domains": {}}
+    assert plan_of(DESIRED, dataclasses.replace(known, ledgers={"web1": ledger, "web2": lost}))["troubles"]
+
+
+def test_plan_of_a_domain_that_others_served_and_of_one_that_goes(observed: Document) -> None:
+    seen = copy.deepcopy(observed)
+    legacy = Policy("enforce", MX, 604800)
+    policy = {"id": ID, "mode": legacy.mode, "mx": list(legacy.mx), "max_age": legacy.max_age}
+    seen["domains"]["example.org"]["policy"] = policy
+    seen["domains"]["gone.example"] = {**seen["domains"]["example.org"], "policy": None}
+    row = {"id": ID, "mode": "none", "mx": list(MX), "max_age": 86400, "after_unknown": False}
+    ended = {**row, "since": "2026-11-01T10:00:00+00:00", "until": "2026-11-22T10:00:00+00:00"}
+    gone = {"served": [ended], "conditions": {"record-gone": "2026-11-20T10:00:00+00:00"}}
+    base = {"host": "web1", "state": "ok", "trouble": "", "revision": 3, "written": "2026-11-22T10:00:00+00:00"}
+    ledger = check("ledger", {**base, "now": NOW.isoformat(), "domains": {"gone.example": gone}})
+    ledgers = {host: {**ledger, "host": host} for host in SITE.hosts}
+    plan = plan_of(DESIRED, Evidence({}, ledgers, check("observed", seen)))
+    entries = {entry["domain"]: entry for entry in plan["domains"]}
+    assert entries["example.org"]["found"]
+    assert entries["gone.example"]["remove"]
+    assert entries["gone.example"]["conditions"] == gone["conditions"]
 
 
 def test_results_of_record_sets(closed_port: int, tmp_path: Path, observed: Document) -> None:
-    plan = plan_of(DESIRED, Evidence({}, observed), assume_proof=True)
+    plan = plan_of(DESIRED, Evidence({}, observed=observed), assume_proof=True)
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     params = {
         "server": LOOPBACK, "port": closed_port, "timeout": 5,
@@ -221,7 +278,7 @@ def test_report_of_a_run_that_announced(observed: Document) -> None:
     body = render_policy(TESTING)
     found = {"id": policy_id(body), "fetched": 2, "proved": list(SITE.hosts), "failures": []}
     proved = {"host": "localhost", "domains": {"example.com": found}}
-    plan = plan_of(DESIRED[:1], Evidence({}, observed, check("proof", proved)))
+    plan = plan_of(DESIRED[:1], Evidence({}, observed=observed, proof=check("proof", proved)))
     (wanted,) = (one for one in plan["record_sets"]["announce"] if one["type"] == "TXT")
     results = []
     statuses: tuple[t.Literal["changed", "ok"], ...] = ("changed", "ok")

@@ -30,7 +30,7 @@ except ImportError:  # reported by the modules, which need it
     pass
 
 if t.TYPE_CHECKING:
-    import dns.rdata
+    import dns.rrset
 
 # More addresses than this tell nothing more about a name, and nobody may make a probe work without end.
 ADDRESS_LIMIT = 16
@@ -45,6 +45,17 @@ Server = tuple[str, int]
 
 class DnsFailure(Exception):
     """DNS did not answer: time-out, SERVFAIL, refusal. It does not mean that a name has no records."""
+
+
+class MxSet(t.NamedTuple):
+    """The MX hosts of a name by preference, without the null MX of RFC 7505.
+
+    The C(ttl) is that of the record set as DNS answered, which of a resolver is what is left of it; none: there is
+    no such set.
+    """
+
+    hosts: tuple[str, ...]
+    ttl: t.Optional[int]
 
 
 def parse_server(text: str) -> Server:
@@ -96,58 +107,60 @@ class Lookup:
         self._silences: Counter[Server] = Counter()
         self._timeout = timeout
         self._turns = asyncio.Semaphore(CONCURRENT)
-        self._answers: dict[tuple[str, str], asyncio.Future[list[dns.rdata.Rdata]]] = {}
+        self._answers: dict[tuple[str, str], asyncio.Future[t.Optional[dns.rrset.RRset]]] = {}
 
     async def txt(self, name: str) -> tuple[Strings, ...]:
         """The TXT records of a name, each as its strings. Raises L(DnsFailure)."""
         return tuple(
             tuple(part.decode("ascii", "backslashreplace") for part in record.strings)
-            for record in await self._ask(name, "TXT")
+            for record in await self._ask(name, "TXT") or ()
         )
 
-    async def mx(self, name: str) -> tuple[str, ...]:
-        """The MX hosts of a name by preference, without the null MX of RFC 7505. Raises L(DnsFailure)."""
-        records = sorted(await self._ask(name, "MX"), key=lambda record: (record.preference, record.exchange))
+    async def mx(self, name: str) -> MxSet:
+        """The MX record set of a name. Raises L(DnsFailure)."""
+        answer = await self._ask(name, "MX")
+        records = sorted(answer or (), key=lambda record: (record.preference, record.exchange))
         hosts = (record.exchange.to_text(omit_final_dot=True).lower() for record in records)
-        return tuple(dict.fromkeys(host for host in hosts if host not in ("", ".", "@")))
+        named = tuple(dict.fromkeys(host for host in hosts if host not in ("", ".", "@")))
+        return MxSet(named, None if answer is None else answer.ttl)
 
     async def addresses(self, name: str) -> tuple[str, ...]:
         """The IPv4 and IPv6 addresses of a name. Raises L(DnsFailure)."""
         four, six = await asyncio.gather(self._ask(name, "A"), self._ask(name, "AAAA"))
-        return tuple(sorted(record.address for record in [*four, *six]))[:ADDRESS_LIMIT]
+        return tuple(sorted(record.address for record in [*(four or ()), *(six or ())]))[:ADDRESS_LIMIT]
 
-    async def _ask(self, name: str, rdtype: str) -> list[t.Any]:
+    async def _ask(self, name: str, rdtype: str) -> t.Optional[t.Any]:
         key = (name, rdtype)
         if key not in self._answers:
             self._answers[key] = asyncio.ensure_future(self._in_turn(name, rdtype))
         return await self._answers[key]
 
-    async def _in_turn(self, name: str, rdtype: str) -> list[dns.rdata.Rdata]:
+    async def _in_turn(self, name: str, rdtype: str) -> t.Optional[dns.rrset.RRset]:
         async with self._turns:
             return await self._look_up(name, rdtype)
 
-    async def _look_up(self, name: str, rdtype: str) -> list[dns.rdata.Rdata]:
+    async def _look_up(self, name: str, rdtype: str) -> t.Optional[dns.rrset.RRset]:
         try:
             target: t.Optional[dns.name.Name] = dns.name.from_text(name)
             if self._authorities:
-                records, target = await self._ask_authorities(t.cast("dns.name.Name", target), rdtype)
+                found, target = await self._ask_authorities(t.cast("dns.name.Name", target), rdtype)
                 if target is None:
-                    return records
+                    return found
             answer = await self._resolver.resolve(
                 t.cast("dns.name.Name", target), rdtype, raise_on_no_answer=False, search=False
             )
         except dns.resolver.NXDOMAIN:
-            return []
+            return None
         except (dns.exception.DNSException, OSError, ValueError) as error:
             raise DnsFailure(f"{name} {rdtype}: {str(error) or type(error).__name__}") from None
         if answer.rrset is None and not _is_known(answer):
             raise DnsFailure(f"{name} {rdtype}: {answer.nameserver} is no resolver and does not know")
-        return list(answer.rrset or ())
+        return answer.rrset
 
     async def _ask_authorities(
         self, name: dns.name.Name, rdtype: str
-    ) -> tuple[list[dns.rdata.Rdata], t.Optional[dns.name.Name]]:
-        """The records, or the name that is left to be resolved by others: itself, or a CNAME's target."""
+    ) -> tuple[t.Optional[dns.rrset.RRset], t.Optional[dns.name.Name]]:
+        """The record set, or the name that is left to be resolved by others: itself, or a CNAME's target."""
         query = dns.message.make_query(name, rdtype)
         query.flags &= ~dns.flags.RD
         for server in self._authorities:
@@ -163,10 +176,10 @@ class Lookup:
             if not reply.flags & dns.flags.AA or reply.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
                 continue
             chain = t.cast("dns.message.QueryMessage", reply).resolve_chaining()
-            if chain.answer is not None:
-                return list(chain.answer), None
-            return [], None if chain.canonical_name == name else chain.canonical_name
-        return [], name
+            if chain.answer is not None or chain.canonical_name == name:
+                return chain.answer, None
+            return None, chain.canonical_name
+        return None, name
 
 
 def _is_known(answer: dns.resolver.Answer) -> bool:

@@ -18,7 +18,7 @@ from .._finding import ERROR, KINDS, Finding, printable, worst
 from .._names import mx_matches
 from .._policy import Policy, PolicyError, parse_policy, policy_id, render_policy
 from .._record import RecordError, StsRecord, TlsrptRecord, select_sts_record, select_tlsrpt_record
-from .dns import DnsFailure, Lookup, Server, Strings
+from .dns import DnsFailure, Lookup, MxSet, Server, Strings
 from .https import FetchFailure, fetch_policy, strict_context
 from .smtp import SmtpFailure, probe_starttls
 
@@ -101,6 +101,13 @@ async def _concurrently(
     return {domain: results[domain] for domain in queue}
 
 
+class _Texts(t.NamedTuple):
+    """The texts at a name: those that begin as our records do, and the others, which senders discard."""
+
+    ours: list[str]
+    foreign: list[str]
+
+
 class _Sender:
     """What is shared while domains are looked at, in one event loop."""
 
@@ -114,27 +121,30 @@ class _Sender:
 
     async def observe(self, domain: str, wanted: t.Optional[Policy]) -> Document:
         findings: list[Finding] = []
-        (record, foreign), (tlsrpt, foreign_tlsrpt), (addresses, body) = await asyncio.gather(
+        (record, texts), (tlsrpt, tlsrpt_texts), (addresses, body), mx = await asyncio.gather(
             self._sts_record(domain, findings),
             self._tlsrpt_record(domain, findings),
             self._published_policy(domain, findings),
+            self._mx_set(domain),
         )
         policy = self._parse(domain, body, findings)
         judged = wanted or policy
-        hosts: t.Optional[tuple[str, ...]] = None
         if judged is not None and judged.mode != "none":
-            hosts = await self._mx_hosts(domain, judged, findings)
+            findings += await self._mx_findings(domain, mx, judged)
+        hosts, ttl = (None, None) if isinstance(mx, DnsFailure) else mx
         return _seen(
             verdict=_verdict(record, addresses, policy, findings),
             record_id=record.id if record else None,
-            foreign_records=foreign,
+            records=texts.ours if texts else None,
+            foreign_records=texts.foreign if texts else None,
             tlsrpt=list(tlsrpt.rua) if tlsrpt else [],
-            foreign_tlsrpt_records=foreign_tlsrpt,
+            foreign_tlsrpt_records=tlsrpt_texts.foreign if tlsrpt_texts else None,
             addresses=None if addresses is None else list(addresses),
             policy={"id": policy_id(body), "mode": policy.mode, "mx": list(policy.mx), "max_age": policy.max_age}
             if policy is not None and body is not None
             else None,
             mx=None if hosts is None else list(hosts),
+            mx_ttl=ttl,
             findings=findings,
         )
 
@@ -178,42 +188,43 @@ class _Sender:
 
     async def _sts_record(
         self, domain: str, findings: list[Finding]
-    ) -> tuple[t.Optional[StsRecord], t.Optional[list[str]]]:
+    ) -> tuple[t.Optional[StsRecord], t.Optional[_Texts]]:
         name = f"_mta-sts.{domain}"
         try:
             records = await self._lookup.txt(name)
         except DnsFailure as error:
             findings.append(Finding("dns-failure", name, str(error)))
             return None, None
-        foreign = _foreign(records, STS_PREFIX)
+        texts = _texts(records, STS_PREFIX)
         if not records:
             findings.append(Finding("record-missing", name, "has no TXT record"))
-            return None, foreign
-        if foreign:
-            findings.append(Finding("record-foreign", name, "; ".join(foreign)))
+            return None, texts
+        if texts.foreign:
+            findings.append(Finding("record-foreign", name, "; ".join(texts.foreign)))
         try:
-            return select_sts_record(records), foreign
+            return select_sts_record(records), texts
         except RecordError as error:
             findings.append(Finding("record-unusable", name, str(error)))
-            return None, foreign
+            return None, texts
 
     async def _tlsrpt_record(
         self, domain: str, findings: list[Finding]
-    ) -> tuple[t.Optional[TlsrptRecord], t.Optional[list[str]]]:
+    ) -> tuple[t.Optional[TlsrptRecord], t.Optional[_Texts]]:
         name = f"_smtp._tls.{domain}"
         try:
             records = await self._lookup.txt(name)
         except DnsFailure as error:
             findings.append(Finding("dns-failure", name, str(error)))
             return None, None
+        texts = _texts(records, TLSRPT_PREFIX)
         if not records:
             findings.append(Finding("tlsrpt-missing", name, "has no TXT record"))
-            return None, []
+            return None, texts
         try:
-            return select_tlsrpt_record(records), _foreign(records, TLSRPT_PREFIX)
+            return select_tlsrpt_record(records), texts
         except RecordError as error:
             findings.append(Finding("tlsrpt-unusable", name, str(error)))
-            return None, _foreign(records, TLSRPT_PREFIX)
+            return None, texts
 
     async def _published_policy(
         self, domain: str, findings: list[Finding]
@@ -257,22 +268,28 @@ class _Sender:
             findings.append(Finding("policy-invalid", f"https://mta-sts.{domain}", str(error)))
             return None
 
-    async def _mx_hosts(self, domain: str, policy: Policy, findings: list[Finding]) -> t.Optional[tuple[str, ...]]:
+    async def _mx_set(self, domain: str) -> t.Union[MxSet, DnsFailure]:
         try:
-            hosts = (await self._lookup.mx(domain))[:MX_LIMIT]
+            hosts, ttl = await self._lookup.mx(domain)
         except DnsFailure as error:
-            findings.append(Finding("dns-failure", domain, str(error)))
-            return None
-        if not hosts:
+            return error
+        return MxSet(hosts[:MX_LIMIT], ttl)
+
+    async def _mx_findings(self, domain: str, mx: t.Union[MxSet, DnsFailure], policy: Policy) -> list[Finding]:
+        """What is wrong with the MX hosts for senders that go by the policy."""
+        if isinstance(mx, DnsFailure):
+            return [Finding("dns-failure", domain, str(mx))]
+        findings = []
+        if not mx.hosts:
             findings.append(Finding("mx-missing", domain, "has no MX record that names a host"))
-        for host in hosts:
+        for host in mx.hosts:
             if not mx_matches(host, policy.mx):
                 findings.append(Finding("mx-unmatched", host, f"matches none of {', '.join(policy.mx)}"))
-        unused = [p for p in policy.mx if hosts and not any(mx_matches(host, [p]) for host in hosts)]
+        unused = [p for p in policy.mx if mx.hosts and not any(mx_matches(host, [p]) for host in mx.hosts)]
         findings += [Finding("mx-unused", p, f"matches no MX host of {domain}") for p in unused[:MX_LIMIT]]
-        for found in await asyncio.gather(*(self._mx_probe(host) for host in hosts)):
+        for found in await asyncio.gather(*(self._mx_probe(host) for host in mx.hosts)):
             findings.extend(found)
-        return hosts
+        return findings
 
     async def _mx_probe(self, host: str) -> list[Finding]:
         if host not in self._mx_probes:
@@ -303,12 +320,14 @@ def _seen(
     findings: t.Sequence[Finding],
     verdict: str = "broken",
     record_id: t.Optional[str] = None,
+    records: t.Optional[list[str]] = None,
     foreign_records: t.Optional[list[str]] = None,
     tlsrpt: t.Sequence[str] = (),
     foreign_tlsrpt_records: t.Optional[list[str]] = None,
     addresses: t.Optional[list[str]] = None,
     policy: t.Optional[Document] = None,
     mx: t.Optional[list[str]] = None,
+    mx_ttl: t.Optional[int] = None,
 ) -> Document:
     """The document of one domain. What is not known is none, which is not the same as that there is none."""
     order = list(KINDS)
@@ -317,12 +336,14 @@ def _seen(
     return {
         "verdict": verdict,
         "record_id": record_id,
+        "records": records,
         "foreign_records": foreign_records,
         "tlsrpt": list(tlsrpt),
         "foreign_tlsrpt_records": foreign_tlsrpt_records,
         "addresses": addresses,
         "policy": policy,
         "mx": mx,
+        "mx_ttl": mx_ttl,
         "findings": [finding.to_dict() for finding in findings],
     }
 
@@ -332,9 +353,12 @@ def _escaped(domain: str, error: Exception) -> Finding:
     return Finding("probe-failure", domain, f"{type(error).__name__}: {error}")
 
 
-def _foreign(records: t.Sequence[Strings], prefix: str) -> list[str]:
-    texts = [printable(text) for text in map("".join, records) if not text.startswith(prefix)]
-    return texts[:RECORD_LIMIT]
+def _texts(records: t.Sequence[Strings], prefix: str) -> _Texts:
+    """The TXT records at a name, each in exactly one of the two lists."""
+    texts = _Texts([], [])
+    for text in map("".join, records):
+        (texts.ours if text.startswith(prefix) else texts.foreign).append(printable(text))
+    return _Texts(texts.ours[:RECORD_LIMIT], texts.foreign[:RECORD_LIMIT])
 
 
 def _failure(host: str, finding: Finding) -> Document:

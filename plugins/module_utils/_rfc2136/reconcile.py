@@ -3,8 +3,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Brings any number of record sets to their wanted state over DNS UPDATE (RFC 2136) with TSIG (RFC 8945).
 
-One call goes through four steps: read every set from the server, plan, update what differs (guarded by
-prerequisites that nothing was changed since it was read, RFC 2136 2.4), read back what was updated.
+One call goes through four steps: read every set from the server, plan, update what differs and is what it was
+expected to be (guarded by prerequisites that nothing was changed since it was read, RFC 2136 2.4), read back what
+was updated.
 Private to this collection.
 """
 
@@ -18,17 +19,10 @@ from dataclasses import dataclass, field
 try:
     import dns.exception
     import dns.flags
-    import dns.message
     import dns.name
-    import dns.opcode
     import dns.rcode
-    import dns.rdata
-    import dns.rdataclass
     import dns.rdataset
     import dns.rdatatype
-    import dns.rdtypes.ANY.TXT
-    import dns.tsig
-    import dns.update
 except ImportError:  # reported by the module, which needs it
     pass
 
@@ -40,16 +34,16 @@ from .record_sets import (
     ServerError,
     SetError,
     bounded_list,
+    contents,
     diff_text,
     parse_record_sets,
     same,
     shown,
 )
 from .server import CONNECTIONS, PIPELINED, Server, make_key
+from .update_message import batches, fill, units_of
 
 ZONES_AT_ONCE = 32
-BATCH_SETS = 100
-BATCH_BYTES = 48 * 1024  # leaves room for the TSIG record in a message of 64 KiB
 LISTED_FAILURES = 100
 RETURNED_FAILURES = 20
 PREREQUISITE_FAILED = frozenset({"NXRRSET", "YXRRSET", "NXDOMAIN", "YXDOMAIN"})
@@ -171,6 +165,8 @@ class Reconciler:
                 self._removed[one.name].add(one.type)
         await _for_each(self.record_sets, at_once, self._guarded(self._read))
         await _for_each(self._open_sets(), at_once, self._guarded(self._plan))
+        for one in self._open_sets():
+            self._hold_to_expected(one)
         if self.check_mode:
             for one in self._open_sets():
                 one.status = "changed"
@@ -233,6 +229,17 @@ class Reconciler:
                     "remove these sets in the same call"
                 )
 
+    def _hold_to_expected(self, one: RecordSet) -> None:
+        """Leave a set alone that is not what it was when somebody decided what it shall be."""
+        # What a wildcard or an alias answers is no set of the name, though it was seen as one.
+        if one.expected is None or one.alias is not None:
+            return
+        answer = one.wildcard or one.before
+        if one.expected not in {contents(one.before), contents(answer)}:
+            one.fail(
+                f"{one.name} changed since the plan was made, run again: {self.server} now answers {shown(answer)}"
+            )
+
     async def _zone_of(self, one: RecordSet) -> dns.name.Name:
         if one.zone is None:
             key = one.name.parent() if one.rdtype == dns.rdatatype.DS else one.name
@@ -246,14 +253,14 @@ class Reconciler:
 
     async def _update_zone(self, zone_and_sets: tuple[dns.name.Name, list[RecordSet]]) -> None:
         zone, record_sets = zone_and_sets
-        for batch in _batches(_units(record_sets)):
+        for batch in batches(units_of(record_sets)):
             await self._update(zone, batch)
 
     async def _update(self, zone: dns.name.Name, units: list[list[RecordSet]]) -> None:
         """Send some units in one message, and one by one if the server does not take them together."""
         record_sets = [one for unit in units for one in unit]
         try:
-            rcode = await self.server.update(zone, lambda message: _fill(message, units))
+            rcode = await self.server.update(zone, lambda message: fill(message, units))
         except dns.exception.TooBig:
             for one in record_sets:
                 one.fail("the set, as it is and as it shall be, does not fit into one message of 64 KiB")
@@ -308,60 +315,6 @@ class Reconciler:
         if rcode == "NOTIMP":
             return f"{told}: it does not support updates"
         return f"{told}: the server's log tells more"
-
-
-def _units(record_sets: list[RecordSet]) -> list[list[RecordSet]]:
-    """Keep together what must change together: a CNAME and the other sets at its name."""
-    by_name: defaultdict[dns.name.Name, list[RecordSet]] = defaultdict(list)
-    for one in record_sets:
-        by_name[one.name].append(one)
-    units: list[list[RecordSet]] = []
-    for group in by_name.values():
-        if any(one.rdtype == dns.rdatatype.CNAME for one in group):
-            # Removals first: servers ignore what they cannot add at that moment (RFC 2136 3.4.2.2).
-            units.append(sorted(group, key=lambda one: one.wanted is not None))
-        else:
-            units.extend([one] for one in group)
-    return units
-
-
-def _batches(units: list[list[RecordSet]]) -> t.Iterator[list[list[RecordSet]]]:
-    batch: list[list[RecordSet]] = []
-    sets = size = 0
-    for unit in units:
-        unit_size = sum(_wire_size(one) for one in unit)
-        if batch and (sets + len(unit) > BATCH_SETS or size + unit_size > BATCH_BYTES):
-            yield batch
-            batch, sets, size = [], 0, 0
-        batch.append(unit)
-        sets, size = sets + len(unit), size + unit_size
-    if batch:
-        yield batch
-
-
-def _wire_size(one: RecordSet) -> int:
-    """Return an upper bound of what a set takes in an update, with its prerequisites."""
-    head = len(one.name.to_wire() or b"") + 10
-    rdatas = [rdata for rdataset in (one.before, one.wildcard, one.wanted) for rdata in rdataset or ()]
-    return 3 * head + sum(head + len(rdata.to_wire() or b"") for rdata in rdatas)
-
-
-def _fill(message: dns.update.UpdateMessage, units: list[list[RecordSet]]) -> None:
-    for unit in units:
-        removed = {one.rdtype for one in unit if one.wanted is None}
-        for one in unit:
-            if one.before is not None:
-                message.present(one.name, *one.before)
-                message.delete(one.name, one.rdtype)
-            elif one.rdtype == dns.rdatatype.CNAME and not removed:
-                message.absent(one.name)
-            else:
-                message.absent(one.name, one.rdtype)
-                # BIND ignores, with NOERROR, what is added beside a CNAME.
-                if dns.rdatatype.CNAME not in removed | {one.rdtype}:
-                    message.absent(one.name, dns.rdatatype.CNAME)
-            if one.wanted is not None:
-                message.add(one.name, one.wanted)
 
 
 def load_document(path: str, section: str) -> object:

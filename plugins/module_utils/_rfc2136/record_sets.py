@@ -38,7 +38,7 @@ except ImportError:
 DIFF_SETS = 500
 LISTED_MISTAKES = 50
 QUOTED_CHARACTERS = 300
-OPTIONS = frozenset({"name", "type", "ttl", "values", "zone", "item"})
+OPTIONS = frozenset({"name", "type", "ttl", "values", "expected", "zone", "item"})
 PLAIN_TEXT_TYPES = frozenset({"TXT", "SPF"})
 # What the server makes itself, or what RFC 2136 3.4.2 does not let an update replace.
 SERVERS_OWN_TYPES = frozenset({"SOA", "RRSIG", "NSEC", "NSEC3", "NSEC3PARAM"})
@@ -69,6 +69,8 @@ class RecordSet:
     wanted: dns.rdataset.Rdataset | None
     item: str = ""
     zone: dns.name.Name | None = None
+    # The contents that an update may replace; None: any.
+    expected: frozenset[object] | None = None
     before: dns.rdataset.Rdataset | None = None
     # The name's CNAME, where another type was asked for.
     alias: dns.name.Name | None = None
@@ -139,7 +141,11 @@ def _parse_entry(entry: object) -> RecordSet:
     zone = None if entry.get("zone") is None else parse_name(entry["zone"], "zone")
     if zone is not None and not name.is_subdomain(zone):
         raise ValueError(f"name {entry['name']!r} does not lie in zone {entry['zone']!r}")
-    return RecordSet(name, rdtype, _parse_values(rdtype, ttl, entry.get("values")), item, zone)
+    wanted = _parse_values(rdtype, ttl, entry.get("values"), "values")
+    expected = None
+    if entry.get("expected") is not None:
+        expected = contents(_parse_values(rdtype, ttl, entry["expected"], "expected"))
+    return RecordSet(name, rdtype, wanted, item, zone, expected)
 
 
 def parse_name(text: object, option: str) -> dns.name.Name:
@@ -166,9 +172,11 @@ def _parse_type(text: object) -> dns.rdatatype.RdataType:
     return rdtype
 
 
-def _parse_values(rdtype: dns.rdatatype.RdataType, ttl: int, values: object) -> dns.rdataset.Rdataset | None:
+def _parse_values(
+    rdtype: dns.rdatatype.RdataType, ttl: int, values: object, option: str
+) -> dns.rdataset.Rdataset | None:
     if not isinstance(values, list):
-        raise ValueError(f"values must be a list of strings (an empty one: no such set), not {values!r}")
+        raise ValueError(f"{option} must be a list of strings (an empty one: no such set), not {values!r}")
     if not values:
         return None
     rdatas = [_parse_value(rdtype, value) for value in values]
@@ -229,9 +237,19 @@ def values_of(rdataset: dns.rdataset.Rdataset | None) -> dict[str, t.Any] | None
 
 
 def _value(rdata: dns.rdata.Rdata) -> str:
+    content = _content(rdata)
+    return content.decode(errors="backslashreplace") if isinstance(content, bytes) else content.to_text()
+
+
+def _content(rdata: dns.rdata.Rdata) -> bytes | dns.rdata.Rdata:
     if dns.rdatatype.to_text(rdata.rdtype) in PLAIN_TEXT_TYPES:
-        return b"".join(rdata.strings).decode(errors="backslashreplace")  # type: ignore[attr-defined]
-    return rdata.to_text()
+        return b"".join(rdata.strings)  # type: ignore[attr-defined]
+    return rdata
+
+
+def contents(rdataset: dns.rdataset.Rdataset | None) -> frozenset[object]:
+    """Return what a set says, whatever its TTL and however its texts are cut into strings."""
+    return frozenset(_content(rdata) for rdata in rdataset or ())
 
 
 def same(one: dns.rdataset.Rdataset | None, other: dns.rdataset.Rdataset | None) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from ansible_collections.postmaster.mta_sts.plugins.module_utils import _certificates
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._certificates import (
     CertificateError,
     Outcome,
@@ -17,6 +18,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._certificates i
     certbot_reason,
     check_pem,
     from_files,
+    remove,
     stops_all,
 )
 from cryptography.hazmat.primitives.serialization import (
@@ -102,6 +104,77 @@ def test_a_key_that_others_may_read_is_put_right(tmp_path: Path) -> None:
     (tls / "a.pem").chmod(0o644)
     assert from_files(["a"], certificate, key, store, check_mode=False) == {"a": Outcome(changed=True)}
     assert stat.S_IMODE((tls / "a.pem").stat().st_mode) == 0o640
+
+
+REMOVED = Outcome(removed=True)
+
+
+@pytest.mark.parametrize("acme", [False, True])
+def test_removal_is_announced_done_and_done_once(tmp_path: Path, letsencrypt: Path, acme: bool) -> None:
+    for name in ("a", "a.pem", "b"):
+        (tmp_path / f"{name}.pem").write_bytes(CHAIN + KEY)
+    store = Store(tmp_path, None)
+    for check_mode in (True, False):
+        expected = {"a": REMOVED, "c": Outcome()}
+        assert remove(["a", "c"], store, acme=acme, check_mode=check_mode) == expected
+        assert (tmp_path / "a.pem").exists() == check_mode
+    assert remove(["a", "c"], store, acme=acme, check_mode=False) == {"a": Outcome(), "c": Outcome()}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pem.pem", "b.pem"]
+    assert list(letsencrypt.iterdir()) == []
+
+
+def test_removal_before_the_first_run(tmp_path: Path) -> None:
+    """In check mode the directory may be missing."""
+    store = Store(tmp_path / "missing", None)
+    assert remove(["a"], store, acme=False, check_mode=True) == {"a": Outcome()}
+
+
+def test_a_removal_that_fails_stops_no_other(tmp_path: Path) -> None:
+    (tmp_path / "a.pem").mkdir()
+    (tmp_path / "b.pem").write_bytes(CHAIN + KEY)
+    outcomes = remove(["a", "x" * 254, "b"], Store(tmp_path, None), acme=False, check_mode=False)
+    assert str(tmp_path / "a.pem") in outcomes["a"].error
+    assert "File name too long" in outcomes["x" * 254].error
+    assert outcomes["b"] == REMOVED
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pem"]
+
+
+@pytest.fixture
+def letsencrypt(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory of certbot's, on a host where certbot itself cannot be found."""
+    directory = tmp_path_factory.mktemp("letsencrypt")
+    monkeypatch.setattr(_certificates, "CERTBOT_CONFIG", directory)
+    monkeypatch.setenv("PATH", "")
+    return directory
+
+
+def test_certbot_is_asked_only_for_what_it_has_under_the_very_name(tmp_path: Path, letsencrypt: Path) -> None:
+    renewal = letsencrypt / "renewal"
+    renewal.mkdir()
+    for name in ("mta-sts.a.example", "mta-sts.b.example-0001", "mta-sts.c.example.net"):
+        (renewal / f"{name}.conf").write_text("server = https://acme.example/directory\n")
+    names = [f"mta-sts.{label}.example" for label in "abc"]
+    store = Store(tmp_path, None)
+    for name in names:
+        (tmp_path / f"{name}.pem").write_bytes(CHAIN + KEY)
+    assert remove(names, store, acme=True, check_mode=True) == dict.fromkeys(names, REMOVED)
+    outcomes = remove(names, store, acme=True, check_mode=False)
+    assert outcomes[names[0]].error.startswith("certbot cannot be run, is it installed?")
+    assert outcomes[names[1]] == outcomes[names[2]] == REMOVED
+    # What certbot goes on renewing would come back.
+    assert [path.name for path in tmp_path.iterdir()] == [f"{names[0]}.pem"]
+    assert len(list(renewal.iterdir())) == 3
+
+
+def test_a_lineage_without_file_is_removed_too_and_left_alone_where_files_are_given(
+    tmp_path: Path, letsencrypt: Path
+) -> None:
+    (letsencrypt / "renewal").mkdir()
+    (letsencrypt / "renewal/a.conf").write_text("")
+    store = Store(tmp_path, None)
+    assert remove(["a"], store, acme=False, check_mode=True) == {"a": Outcome()}
+    assert remove(["a"], store, acme=True, check_mode=True) == {"a": REMOVED}
+    assert remove(["a"], store, acme=True, check_mode=False)["a"].error.startswith("certbot cannot be run")
 
 
 BEGIN = "Saving debug log to /var/log/letsencrypt/letsencrypt.log\nRequesting a certificate for mta-sts.example.com\n"

@@ -18,8 +18,9 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._document impor
     read_plan,
     write_document,
 )
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._evidence import Evidence, Site
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import Desired
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import Evidence, Site, make_plan
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import make_plan
 
 NOW = dt.datetime(2026, 11, 23, 10, tzinfo=dt.timezone.utc)
 PLAN: t.Final = make_plan(
@@ -82,7 +83,7 @@ def test_a_plan_as_it_is_made_can_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", PLAN_ENTRY)
-@pytest.mark.parametrize("value", ["missing", {}])
+@pytest.mark.parametrize("value", ["missing", 0.5])
 def test_a_damaged_entry_is_named(tmp_path: Path, key: str, value: t.Any) -> None:
     plan = json.loads(json.dumps(PLAN))
     if value == "missing":

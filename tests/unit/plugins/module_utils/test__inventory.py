@@ -21,7 +21,7 @@ MX = ["mx1.example.net"]
 
 def test_the_smallest_entry() -> None:
     assert read_domains([{"domain": "example.com", "mx": MX}], {}) == (
-        Desired("example.com", ("mx1.example.net",), "testing", 2592000, (), "present", True, False),
+        Desired("example.com", ("mx1.example.net",), "testing", 2592000, (), "present", True, False, 7, True),
     )
 
 
@@ -30,6 +30,12 @@ def test_defaults_are_under_every_entry() -> None:
     first, second = read_domains(entries, {"mx": MX, "mode": "enforce", "tlsrpt": ["mailto:a@example.net"]})
     assert (first.mx, first.mode, first.tlsrpt) == (("mx1.example.net",), "enforce", ("mailto:a@example.net",))
     assert (second.mx, second.mode) == (("*.example.org",), "none")
+
+
+def test_how_a_domain_gets_to_enforce() -> None:
+    entries = [{"domain": "example.com"}, {"domain": "example.org", "testing_days": "0", "gate": False}]
+    first, second = read_domains(entries, {"mx": MX, "testing_days": 365})
+    assert (first.testing_days, first.gate, second.testing_days, second.gate) == (365, True, 0, False)
 
 
 def test_domains_may_be_written_as_u_labels() -> None:
@@ -48,6 +54,8 @@ WRONG: list[tuple[t.Any, str]] = [
         {"domain": ".".join(["a" * 60] * 4), "mx": MX},
         f"[0] {'.'.join(['a' * 60] * 4)}: domain '{'.'.join(['a' * 60] * 4)}': too long to have a name such as",
     ),
+    ({"domain": "a b.example", "mx": MX}, "[0] a b.example: domain 'a b.example' holds a blank"),
+    ({"domain": "example.com", "mx": ["a b.example"]}, "[0] example.com: mx 'a b.example' holds a blank"),
     ({"domain": "example.com", "mx": []}, "[0] example.com: mx: required, the list of the domain's MX hosts"),
     ({"domain": "example.com", "mx": "mx1"}, "[0] example.com: mx 'mx1': must be a list of host names"),
     ({"domain": "example.com", "mx": [None]}, "[0] example.com: mx None: must be a host name as text"),
@@ -69,9 +77,23 @@ WRONG: list[tuple[t.Any, str]] = [
     ({"domain": "example.com", "mx": MX, "max_age": "1_0"}, "[0] example.com: max_age '1_0': must be a whole number"),
     ({"domain": "example.com", "mx": MX, "max_age": -1}, "[0] example.com: max_age -1: must be from 0 to 31557600"),
     ({"domain": "example.com", "mx": MX, "max_age": 31557601}, "[0] example.com: max_age 31557601: must be from 0"),
+    ({"domain": "example.com", "mx": MX, "max_age": "--1"}, "[0] example.com: max_age '--1': must be a whole number"),
+    ({"domain": "example.com", "mx": MX, "max_age": "-1"}, "[0] example.com: max_age '-1': must be from 0 to 31557600"),
+    ({"domain": "example.com", "mx": MX, "max_age": "9" * 5000}, "[0] example.com: max_age '99999"),
+    ({"domain": "example.com", "mx": MX, "testing_days": 1.5}, "[0] example.com: testing_days 1.5: must be a whole"),
+    (
+        {"domain": "example.com", "mx": MX, "testing_days": -1},
+        "[0] example.com: testing_days -1: must be from 0 to 365",
+    ),
+    ({"domain": "example.com", "mx": MX, "testing_days": 366}, "[0] example.com: testing_days 366: must be from 0 to"),
+    ({"domain": "example.com", "mx": MX, "gate": 0}, "[0] example.com: gate 0: must be true or false"),
     ({"domain": "example.com", "mx": MX, "tlsrpt": "a"}, "[0] example.com: tlsrpt 'a': must be a list of"),
     ({"domain": "example.com", "mx": MX, "tlsrpt": ["ftp://a"]}, "[0] example.com: tlsrpt: "),
     ({"domain": "example.com", "mx": MX, "manage_address": "no"}, "[0] example.com: manage_address 'no': must be true"),
+    (
+        {"domain": "example.com", "mx": [f"mx{number}.{'a' * 60}.example" for number in range(200)]},
+        "[0] example.com: mx: 200 patterns make a policy of ",
+    ),
     ({"domain": "example.com", "mx": MX, "Mode": "none"}, "[0] example.com: unknown key 'Mode'; did you mean 'mode'?"),
     ({"domain": "example.com", "mx": MX, "zzz": 1}, "[0] example.com: unknown key 'zzz'; known are domain, "),
 ]
@@ -106,7 +128,9 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
-KEYS = st.sampled_from(["domain", "mx", "mode", "max_age", "tlsrpt", "state", "manage_address", "zone"])
+KEYS = st.sampled_from(
+    ["domain", "mx", "mode", "max_age", "tlsrpt", "state", "manage_address", "testing_days", "gate", "zone"]
+)
 
 
 @given(st.lists(VALUES | st.dictionaries(KEYS, VALUES), max_size=4))

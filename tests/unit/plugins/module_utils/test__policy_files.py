@@ -12,7 +12,9 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import D
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import PolicyError
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy_files import (
     DIFF_LIMIT,
+    bodies_by_domain,
     describe_files,
+    file_name,
     policy_diff,
     render_files,
 )
@@ -61,9 +63,30 @@ def test_a_damaged_file_hides_no_other() -> None:
     assert list(damaged) == ["a.example"]
 
 
+def test_names_of_files() -> None:
+    assert file_name("B\u00fccher.Example") == "mta-sts.xn--bcher-kva.example.txt"
+    with pytest.raises(DomainNameError, match="passwd"):
+        file_name("../../etc/passwd")
+
+
+def test_only_what_a_web_server_looks_for_has_a_domain() -> None:
+    good = {"mta-sts.a.example.txt": BODY, "mta-sts.1-2.b.example.txt": b"\xff"}
+    bad = ["A.example", "a b.example", "a_b.example", "", ".", "a..b", "a.example;", "\udcff.a", "b\u00fccher.a"]
+    others = ["mta-sts.txt", "mta-sts..txt", "robots.txt", "sta-mts.a.example.txt", "mta-sts.a.example.pem"]
+    files = {**good, **dict.fromkeys([*others, *(f"mta-sts.{name}.txt" for name in bad)], BODY)}
+    assert bodies_by_domain(files) == {"a.example": BODY, "1-2.b.example": b"\xff"}
+    policies, damaged = describe_files(files)
+    assert (list(policies), list(damaged)) == (["a.example"], ["1-2.b.example"])
+
+
 def test_diff() -> None:
-    pending = [Change("mta-sts.a.example.txt", b"\xffold\r\n", BODY), Change("mta-sts.b.example.txt", None, BODY)]
-    first, second = policy_diff(PurePath("/srv"), pending)
+    pending = [
+        Change("mta-sts.a.example.txt", b"\xffold\r\n", BODY),
+        Change("mta-sts.b.example.txt", None, BODY),
+        Change("mta-sts.c.example.txt", BODY, None),
+    ]
+    first, second, third = policy_diff(PurePath("/srv"), pending)
+    assert (third["before"], third["after"]) == (BODY.decode().replace("\r\n", "\n"), "")
     assert first["before_header"] == first["after_header"] == "/srv/mta-sts.a.example.txt"
     assert first["before"] == "\\xffold\n"
     assert second["before"] == ""

@@ -10,7 +10,7 @@ import dns.name
 import dns.rcode
 import dns.update
 import pytest
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136 import reconcile, record_sets, server
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136 import record_sets, server, update_message
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136.record_sets import InputError, RecordSet
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +64,26 @@ def test_absent_set() -> None:
     assert parse_one("example.com", "TXT").wanted is None
 
 
+# A set, what it may be expected to be, and what not.
+EXPECTED: list[tuple[str, str, str, str]] = [
+    ("TXT", "ab", "ab", "a b"),
+    ("TXT", "x" * 300, "x" * 300, "x" * 299),
+    ("TXT", "É", "É", "é"),
+    ("A", "192.0.2.1", "192.0.2.1", "192.0.2.2"),
+    ("CNAME", "a.example", "A.EXAMPLE.", "b.example"),
+    ("AAAA", "2001:db8::1", "2001:DB8:0::1", "2001:db8::2"),
+]
+
+
+@pytest.mark.parametrize(("rdtype", "there", "same", "other"), EXPECTED)
+def test_expected_values(rdtype: str, there: str, same: str, other: str) -> None:
+    found = record_sets.contents(parse_one("example.com", rdtype, there, ttl=60).wanted)
+    assert parse_one("example.com", rdtype, expected=[same]).expected == found
+    for values in ([other], []):
+        assert parse_one("example.com", rdtype, expected=values).expected != found
+    assert parse_one("example.com", rdtype, there).expected is None
+
+
 MISTAKES: list[tuple[t.Any, str]] = [
     ("example.com", "must be a dictionary, not 'example.com'"),
     (entry("", "A"), "name must be a domain name, not ''"),
@@ -82,9 +102,11 @@ MISTAKES: list[tuple[t.Any, str]] = [
     (entry("a.example", "A", ttl=True), "ttl must be a number of seconds from 0 to 2147483647, not True"),
     (entry("a.example", "A", zone="b.example"), "name 'a.example' does not lie in zone 'b.example'"),
     (entry("a.example", "A", item=1), "item must be a string, not 1"),
-    (entry("a.example", "A", value="192.0.2.1"), "unknown option 'value'; known are item, name, ttl, type"),
+    (entry("a.example", "A", value="192.0.2.1"), "unknown option 'value'; known are expected, item, name, ttl, type"),
     ({"name": "a.example", "type": "A"}, "values must be a list of strings (an empty one: no such set)"),
     (entry("a.example", "A") | {"values": [1]}, "value 1 must be a string"),
+    (entry("a.example", "A", expected=""), "expected must be a list of strings (an empty one: no such set), not ''"),
+    (entry("a.example", "A", expected=["x"]), "value 'x' is no A data"),
     (entry("a.example", "A", "192.0.2.300"), "value '192.0.2.300' is no A data"),
     (entry("a.example", "A", "192.0.2.1\n"), "value '192.0.2.1\\n' is no A data: write names in full"),
     (entry("a.example", "MX", "10 @"), "value '10 @' is no MX data: write names in full"),
@@ -154,11 +176,11 @@ def test_diff_is_bounded() -> None:
 def test_batches_are_bounded_and_keep_units_together() -> None:
     sets = [changed(f"n{number}.example", None, "x") for number in range(150)]
     alias = parse_one("n149.example", "CNAME")
-    units = reconcile._units([*sets, alias])
+    units = update_message.units_of([*sets, alias])
     assert units[-1] == [alias, sets[149]]
-    assert [len(batch) for batch in reconcile._batches(units)] == [100, 50]
+    assert [len(batch) for batch in update_message.batches(units)] == [100, 50]
     large = [[changed(f"n{number}.example", "x" * 9000, "y" * 9000)] for number in range(5)]
-    assert [len(batch) for batch in reconcile._batches(large)] == [2, 2, 1]
+    assert [len(batch) for batch in update_message.batches(large)] == [2, 2, 1]
 
 
 # What there is and what is wanted at one name: prerequisites and updates as class, type and data.
@@ -183,7 +205,7 @@ UPDATES: list[tuple[list[RecordSet], list[str], list[str]]] = [
 def test_update_message(unit: list[RecordSet], prerequisites: list[str], updates: list[str]) -> None:
     """RFC 2136 2.4 and 2.5, read from the wire."""
     message = dns.update.UpdateMessage("example")
-    reconcile._fill(message, [unit])
+    update_message.fill(message, [unit])
     received = dns.message.from_wire(message.to_wire())
     assert isinstance(received, dns.update.UpdateMessage)
 

@@ -5,7 +5,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
+import subprocess
+import sys
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,9 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._webroot import
     TEMPORARY_PREFIX,
     Change,
     changes,
+    locked,
     read_files,
+    remove_files,
     remove_leftovers,
     write_file,
     write_files,
@@ -34,24 +40,70 @@ def test_only_files_of_the_kind_are_read(tmp_path: Path) -> None:
 
 def test_a_directory_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
     assert read_files(tmp_path / "no", ".txt") == {}
-    assert changes(tmp_path / "no", ".txt", {"a.txt": b"a"}) == [Change("a.txt", None, b"a")]
 
 
-def test_only_what_differs_is_written_and_nothing_removed(tmp_path: Path) -> None:
-    for name, content in {"same.txt": b"same", "old.txt": b"old", "other.txt": b"other"}.items():
+def contents(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def test_only_what_differs_is_written_and_only_what_is_named_removed(tmp_path: Path) -> None:
+    present = {"same.txt": b"same", "old.txt": b"old", "other.txt": b"other", "gone.txt": b"gone"}
+    for name, content in present.items():
         (tmp_path / name).write_bytes(content)
     untouched = (tmp_path / "same.txt").stat()
-    pending = changes(tmp_path, ".txt", {"same.txt": b"same", "old.txt": b"new", "first.txt": b"first"})
-    assert pending == [Change("first.txt", None, b"first"), Change("old.txt", b"old", b"new")]
+    wanted = {"same.txt": b"same", "old.txt": b"new", "first.txt": b"first"}
+    pending = changes(read_files(tmp_path, ".txt"), wanted, ["gone.txt", "never.txt"])
+    assert pending == [
+        Change("first.txt", None, b"first"),
+        Change("gone.txt", b"gone", None),
+        Change("old.txt", b"old", b"new"),
+    ]
     write_files(tmp_path, pending)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
-        "same.txt": b"same",
-        "old.txt": b"new",
-        "other.txt": b"other",
-        "first.txt": b"first",
-    }
+    assert contents(tmp_path) == {**present, **wanted}
+    remove_files(tmp_path, pending)
+    assert contents(tmp_path) == {"other.txt": b"other", **wanted}
     assert (tmp_path / "same.txt").stat() == untouched
-    assert changes(tmp_path, ".txt", {"same.txt": b"same", "old.txt": b"new"}) == []
+    assert changes(read_files(tmp_path, ".txt"), wanted, ["gone.txt", "never.txt"]) == []
+
+
+def test_what_is_gone_already_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "b.txt").write_bytes(b"b")
+    remove_files(tmp_path, [Change("a.txt", b"a", None), Change("b.txt", b"b", None)])
+    assert contents(tmp_path) == {}
+
+
+# Holds a directory until it is killed.
+HOLDS = """\
+import pathlib, signal, sys
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._webroot import locked
+with locked(pathlib.Path(sys.argv[1])):
+    print("locked", flush=True)
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> t.Iterator[subprocess.Popen[str]]:
+    """A process that holds the directory."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4] / ".collections")}
+    command = [sys.executable, "-c", HOLDS, str(tmp_path)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        yield process
+        process.kill()
+
+
+def test_one_at_a_time(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    """The others wait, but not for ever; a process that was killed holds nobody up."""
+    text = f"another run is at work here, .* 0.1 seconds: '{tmp_path}'"
+    with pytest.raises(TimeoutError, match=text), locked(tmp_path, 0.1):
+        raise AssertionError("nobody else may be here")
+    holder.send_signal(signal.SIGKILL)
+    for _ in range(2):
+        with locked(tmp_path, 30):
+            (tmp_path / "a.txt").write_bytes(b"a")
+    assert contents(tmp_path) == {"a.txt": b"a"}
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
@@ -102,3 +154,5 @@ def test_a_missing_directory_is_named(tmp_path: Path) -> None:
         write_files(tmp_path / "no", [Change("a.txt", None, b"a")])
     with pytest.raises(OSError, match="there is no such directory"):
         remove_leftovers(tmp_path / "no")
+    with pytest.raises(OSError, match="there is no such directory"), locked(tmp_path / "no"):
+        pass

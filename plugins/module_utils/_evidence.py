@@ -1,0 +1,241 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the documents of a run say of each domain: its history, and what was observed of it.
+
+Nothing in a document is trusted that came from the network: it is bounded and made printable here. Pure, and
+private to this collection.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import typing as t
+from dataclasses import dataclass
+
+from ._finding import printable
+from ._history import TOLERANCE, History, Served
+from ._hold import Hold
+from ._observed import ADDRESS_ELSEWHERE, ADDRESS_MISSING, ADDRESS_OURS, ADDRESS_UNKNOWN, Observed, Proof
+from ._policy import Policy, PolicyError
+
+Document = dict[str, t.Any]
+
+# Why a sender that enforces refuses an MX host.
+MX_FAILURES = frozenset({"mx-address-missing", "mx-unreachable", "mx-starttls", "mx-certificate", "dns-failure"})
+# No run takes longer between the reading of a ledger and a plan, so a host's clock that far back is wrong.
+LONGEST_RUN: t.Final = dt.timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Site:
+    """What all domains share: the policy hosts and the shape of the records."""
+
+    # Policy host -> the public addresses at which senders reach it.
+    hosts: t.Mapping[str, t.Sequence[str]]
+    # A name that mta-sts.<domain> shall be a CNAME of, instead of having the hosts' addresses itself.
+    cname: str = ""
+    ttl: int = 3600
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return tuple(sorted({address for addresses in self.hosts.values() for address in addresses}))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The documents that a plan is made from, each as far as it exists yet; those of policy hosts by host."""
+
+    served: t.Mapping[str, Document]
+    ledgers: t.Optional[t.Mapping[str, Document]] = None
+    observed: t.Optional[Document] = None
+    proof: t.Optional[Document] = None
+    certificates: t.Optional[t.Mapping[str, Document]] = None
+
+    def live(self, domain: str) -> t.Optional[Document]:
+        """What was observed of a domain."""
+        if self.observed is None:
+            return None
+        found: t.Optional[Document] = self.observed["domains"].get(domain)
+        return found
+
+
+class Histories:
+    """The histories of all domains, from the ledgers and from what the policy hosts serve now."""
+
+    def __init__(self, site: Site, evidence: Evidence, now: dt.datetime) -> None:
+        # A host that is no policy host any more says nothing.
+        ledgers = {host: document for host, document in (evidence.ledgers or {}).items() if host in site.hosts}
+        served = {host: document for host, document in evidence.served.items() if host in site.hosts}
+        self.frozen: tuple[Hold, ...] = ()
+        if evidence.ledgers is not None:
+            self.frozen = (*_unread(site, ledgers), *_wrong_clocks(ledgers, now))
+        # What is wrong with a whole host and stops nothing.
+        self.troubles = _rebuilt(ledgers, served)
+        self.revisions = {
+            host: ledger["revision"] for host, ledger in ledgers.items() if ledger["revision"] is not None
+        }
+        # All domains that a policy host serves.
+        self.served = {domain for document in served.values() for domain in document["policies"]}
+        self._served: dict[str, list[Served]] = {}
+        self._conditions: dict[str, list[dict[str, dt.datetime]]] = {}
+        for host, document in ledgers.items():
+            self._read_ledger(host, document, served.get(host), now)
+        for host, document in served.items():
+            self._read_files(host, document, now)
+
+    def of(self, domain: str) -> History:
+        """The history of one domain."""
+        return History(tuple(self._served.get(domain, ())), self._shared_conditions(domain), self.frozen)
+
+    def _read_ledger(self, host: str, document: Document, served: t.Optional[Document], now: dt.datetime) -> None:
+        """What a run wrote down that died before it served it, or what was replaced since, ends now."""
+        for domain, entry in document["domains"].items():
+            on_disk = None if served is None else served["policies"].get(domain, {}).get("id")
+            for row in entry["served"]:
+                policy = _policy(row)
+                if policy is not None:
+                    since, until = _time(row["since"]), _time(row["until"]) if row["until"] else None
+                    if until is None and served is not None and row["id"] != on_disk:
+                        until = now
+                    self._served.setdefault(domain, []).append(Served(host, policy, since, until, row["after_unknown"]))
+            conditions = {name: _time(since) for name, since in entry["conditions"].items()}
+            self._conditions.setdefault(domain, []).append(conditions)
+
+    def _read_files(self, host: str, document: Document, now: dt.datetime) -> None:
+        """What is served and not in the ledger counts as served until now, and what was before it is not known."""
+        for domain, values in document["policies"].items():
+            policy = _policy(values)
+            history = self._served.setdefault(domain, [])
+            known = any(one.host == host and one.until is None and one.policy == policy for one in history)
+            if policy is not None and not known:
+                history.append(Served(host, policy, now, after_unknown=True))
+
+    def _shared_conditions(self, domain: str) -> dict[str, dt.datetime]:
+        """What all ledgers that know the domain agree on, since the latest time that any of them gives."""
+        kept = self._conditions.get(domain)
+        if not kept:
+            return {}
+        names = set(kept[0]).intersection(*kept[1:])
+        return {name: max(conditions[name] for conditions in kept) for name in sorted(names)}
+
+
+def observed_of(domain: str, site: Site, evidence: Evidence) -> t.Optional[Observed]:
+    """What was observed of one domain; none if nothing was."""
+    live = evidence.live(domain)
+    if live is None:
+        return None
+    address, addresses = _address(live, site)
+    failures, renewals = _certificate_failures(domain, evidence)
+    return Observed(
+        address=address,
+        addresses=addresses,
+        records=None if live["records"] is None else tuple(live["records"]),
+        record_id=live["record_id"],
+        record_ttl=site.ttl,
+        foreign_records=tuple(printable(text) for text in live["foreign_records"] or ()),
+        foreign_tlsrpt_records=tuple(printable(text) for text in live["foreign_tlsrpt_records"] or ()),
+        policy=_policy(live["policy"]) if live["policy"] else None,
+        mx=None if live["mx"] is None else tuple(live["mx"]),
+        mx_ttl=live["mx_ttl"] or 0,
+        mx_failures=_mx_failures(live),
+        certificate_failures=failures,
+        renewal_failures=renewals,
+        proof=_proof(domain, site, evidence),
+    )
+
+
+def _unread(site: Site, ledgers: t.Mapping[str, Document]) -> t.Iterator[Hold]:
+    for host in site.hosts:
+        if host not in ledgers:
+            yield Hold("ledger-unread", f"{host}: its ledger was not read")
+        elif ledgers[host]["state"] == "unreadable":
+            yield Hold("ledger-unread", f"{host}: {printable(ledgers[host]['trouble'], 400)}")
+
+
+def _wrong_clocks(ledgers: t.Mapping[str, Document], now: dt.datetime) -> t.Iterator[Hold]:
+    for host, ledger in ledgers.items():
+        written, clock = ledger["written"], _time(ledger["now"])
+        if written is not None and _time(written) > now + TOLERANCE:
+            yield Hold(
+                "clock", f"the ledger of {host} was written at {written}, and here it is {now:%Y-%m-%d %H:%M} UTC"
+            )
+        elif not now - LONGEST_RUN < clock < now + TOLERANCE:
+            yield Hold("clock", f"on {host} it is {clock:%Y-%m-%d %H:%M} UTC, and here {now:%Y-%m-%d %H:%M} UTC")
+
+
+def _rebuilt(ledgers: t.Mapping[str, Document], served: t.Mapping[str, Document]) -> tuple[str, ...]:
+    consequence = (
+        "it begins anew with what is served now; "
+        "as older policies are forgotten, waiting times are longer than they might be"
+    )
+    troubles = []
+    for host, ledger in ledgers.items():
+        if ledger["state"] == "damaged":
+            trouble = printable(ledger["trouble"], 400)
+            troubles.append(f"{host}: its ledger is damaged and is set aside: {trouble}; {consequence}")
+        elif ledger["state"] == "missing" and served.get(host, {}).get("policies"):
+            troubles.append(f"{host}: it serves policies and has no ledger; {consequence}")
+    return tuple(troubles)
+
+
+def _time(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text)
+
+
+def _policy(values: Document) -> t.Optional[Policy]:
+    try:
+        return Policy(values["mode"], tuple(values["mx"]), values["max_age"])
+    except PolicyError:
+        return None
+
+
+def _mx_failures(live: Document) -> tuple[str, ...]:
+    hosts = set(live["mx"] or ())
+    return tuple(
+        f"{finding['subject']}: {finding['seen']}"
+        for finding in live["findings"]
+        if finding["code"] in MX_FAILURES and finding["subject"].partition(":")[0] in hosts
+    )
+
+
+def _address(live: Document, site: Site) -> tuple[str, tuple[str, ...]]:
+    addresses: t.Optional[list[str]] = live["addresses"]
+    if addresses is None:
+        return ADDRESS_UNKNOWN, ()
+    if not addresses:
+        return ADDRESS_MISSING, ()
+    elsewhere = tuple(sorted(set(addresses) - set(site.addresses)))
+    return (ADDRESS_ELSEWHERE, elsewhere) if elsewhere else (ADDRESS_OURS, tuple(addresses))
+
+
+def _certificate_failures(domain: str, evidence: Evidence) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Why hosts that did not get through the handshake have no certificate, and what is wrong with that of others.
+
+    Of a host that was neither proved nor met there may be a document of an earlier run, which says nothing here.
+    """
+    proof = {} if evidence.proof is None else evidence.proof["domains"].get(domain, {})
+    met = {failure["host"] for failure in proof.get("failures", ()) if failure["code"] == "policy-certificate"}
+    failures, renewals = [], []
+    for host, document in (evidence.certificates or {}).items():
+        error = document["certificates"].get(f"mta-sts.{domain}", {}).get("error")
+        if error and host in met:
+            failures.append(f"{host}: no certificate for mta-sts.{domain}: {printable(error, 400)}")
+        elif error and (not proof or host in proof["proved"]):
+            # What is not proved and has a certificate all the same is being withdrawn.
+            state = "refreshed" if proof else "removed"
+            renewals.append(f"{host}: the certificate for mta-sts.{domain} is not {state}: {printable(error, 400)}")
+    return tuple(failures), tuple(renewals)
+
+
+def _proof(domain: str, site: Site, evidence: Evidence) -> t.Optional[Proof]:
+    if evidence.proof is None:
+        return None
+    result = evidence.proof["domains"].get(domain)
+    if result is None:
+        return None
+    failures = [f"{failure['host']}: {failure['subject']}: {failure['seen']}" for failure in result["failures"]]
+    known = {failure["host"] for failure in result["failures"]} | set(result["proved"])
+    # A proof that leaves a policy host out proves nothing (P1).
+    failures += [f"{host}: was not asked for mta-sts.{domain}" for host in site.hosts if host not in known]
+    return Proof(result["id"], result["fetched"], tuple(failures))

@@ -1,0 +1,110 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What was served before, and what senders may therefore hold (RFC 8461 3.2 max_age, 5.1, 8.3).
+
+Pure, and private to this collection.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import typing as t
+from dataclasses import dataclass, field, replace
+
+from ._hold import Hold
+from ._inventory import DEFAULT_MAX_AGE
+from ._names import mx_matches
+from ._policy import Policy
+
+DAY: t.Final = dt.timedelta(days=1)
+# By how much clocks may differ, and how long an answer that is under way may take.
+TOLERANCE: t.Final = dt.timedelta(minutes=10)
+# A policy that somebody else serves may be fetched there until the addresses have left all caches.
+ELSEWHERE_LASTS: t.Final = DAY
+
+
+@dataclass(frozen=True)
+class Served:
+    """A policy that a policy host served from C(since) to C(until); none: it does so now."""
+
+    host: str
+    policy: Policy
+    since: dt.datetime
+    until: t.Optional[dt.datetime] = None
+    # What was served before it, nobody remembers.
+    after_unknown: bool = False
+
+
+@dataclass(frozen=True)
+class Outstanding:
+    """A policy that a sender may hold now, and until when; none: one that nobody remembers."""
+
+    policy: t.Optional[Policy]
+    expires: dt.datetime
+
+    @property
+    def enforces(self) -> bool:
+        return self.policy is None or self.policy.mode == "enforce"
+
+    def accepts(self, pattern: str) -> bool:
+        """Whether a sender that holds it delivers to the MX hosts of a pattern."""
+        return self.policy is not None and (
+            pattern in self.policy.mx or (not pattern.startswith("*.") and mx_matches(pattern, self.policy.mx))
+        )
+
+
+@dataclass(frozen=True)
+class History:
+    """What the ledgers of all policy hosts say of one domain."""
+
+    served: tuple[Served, ...] = ()
+    # What has been so without interruption, and since when.
+    conditions: t.Mapping[str, dt.datetime] = field(default_factory=dict)
+    # Why nothing may be changed: the ledgers do not tell all that has to be known.
+    frozen: tuple[Hold, ...] = ()
+
+    def current(self, now: dt.datetime) -> tuple[Policy, ...]:
+        """The policies that a sender may get now, each once."""
+        return tuple(
+            dict.fromkeys(served.policy for served in self.served if served.until is None or served.until > now)
+        )
+
+    def last(self, now: dt.datetime) -> tuple[Policy, ...]:
+        """The policies that were served last before now, each once.
+
+        What a run only wrote down, as it died before it served it, ends now, and is not among them.
+        """
+        ended = [served for served in self.served if served.until is not None and served.until < now]
+        last = max((served.until for served in ended if served.until), default=now)
+        return tuple(dict.fromkeys(served.policy for served in ended if served.until == last))
+
+    def outstanding(self, now: dt.datetime, forgotten_max_age: int = DEFAULT_MAX_AGE) -> tuple[Outstanding, ...]:
+        """The policies that a sender may hold now, also one that never looks at the id.
+
+        A policy that nobody remembers is taken to have had C(forgotten_max_age), in seconds, or that of the first
+        one that is remembered, if that is longer.
+        """
+        found = []
+        for served in self.served:
+            found.append(Outstanding(served.policy, expiry(served.until or now, served.policy.max_age)))
+            if served.after_unknown:
+                found.append(forgotten(served.since, max(forgotten_max_age, served.policy.max_age)))
+        return tuple(one for one in found if one.expires > now)
+
+    def with_found(self, policy: t.Optional[Policy], now: dt.datetime) -> tuple[History, t.Optional[Served]]:
+        """This history and, if senders get a policy that no policy host serves, that one: it is served until now."""
+        if policy is None or any(policy == served.policy for served in self.served if served.until is None):
+            return self, None
+        found = Served("elsewhere", policy, now, now + ELSEWHERE_LASTS, after_unknown=True)
+        return replace(self, served=(*self.served, found)), found
+
+
+def forgotten(until: dt.datetime, max_age: int) -> Outstanding:
+    """The policy that was served until a time, and that nobody remembers: it may have been elsewhere, too."""
+    return Outstanding(None, expiry(until + ELSEWHERE_LASTS, max_age))
+
+
+def expiry(fetched: dt.datetime, max_age: int) -> dt.datetime:
+    """Until when a sender may hold a policy that it can have fetched until a time."""
+    return fetched + dt.timedelta(seconds=max_age) + TOLERANCE

@@ -1,0 +1,180 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The hold codes, one table: why a domain is not moved further, and what ends that.
+
+A hold's code never changes its meaning. Pure, and private to this collection.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import typing as t
+from dataclasses import dataclass
+
+# What a hold keeps from happening.
+ANNOUNCE: t.Final = "announce"  # the domain is pending: its record in DNS stays as it is
+STEP: t.Final = "step"  # the domain is served and announced, and goes no further
+NOTHING: t.Final = "nothing"  # told, and that is all
+
+
+@dataclass(frozen=True)
+class HoldKind:
+    """What every hold of one code has in common."""
+
+    effect: str
+    # Time alone ends it; nobody has to do anything, and nothing is broken.
+    waits: bool
+    cause: str
+    remedy: str
+
+
+HOLD_KINDS: t.Final[dict[str, HoldKind]] = {
+    # What is not known
+    "unobserved": HoldKind(
+        ANNOUNCE, False, "nothing was observed of the domain yet", "plan again with what was observed"
+    ),
+    "ledger-unread": HoldKind(
+        ANNOUNCE,
+        False,
+        "the ledger of a policy host could not be read, so nobody knows what senders may hold; nothing is changed",
+        "bring the host back, or take it out of the group for good; then run again",
+    ),
+    "clock": HoldKind(
+        ANNOUNCE,
+        False,
+        "a clock is wrong, so no waiting time can be trusted; nothing is changed",
+        "set the clocks of the controller and of the policy hosts; then run again",
+    ),
+    "history-lost": HoldKind(
+        ANNOUNCE,
+        False,
+        "DNS announces a policy that nobody remembers, and the MX hosts are not ready for 'enforce'; nothing is served",
+        "mend the MX hosts, or set mode: testing for the domain",
+    ),
+    "dns-failure": HoldKind(
+        ANNOUNCE, False, "DNS did not answer, so DNS is left as it is", "mend the name servers of the domain"
+    ),
+    # What stands in the way of the announcement
+    "address-elsewhere": HoldKind(
+        ANNOUNCE,
+        False,
+        "mta-sts.<domain> leads to an address that is no policy host",
+        "correct the address records, or allow them to be replaced with replace_foreign: true",
+    ),
+    "address-missing": HoldKind(
+        ANNOUNCE,
+        False,
+        "mta-sts.<domain> has no address, and its records are kept elsewhere",
+        "have the address records published where they are kept",
+    ),
+    "record-foreign": HoldKind(
+        ANNOUNCE,
+        False,
+        "TXT records that are not ours stand at _mta-sts.<domain>",
+        "remove them, or allow them to be replaced with replace_foreign: true",
+    ),
+    "policy-too-large": HoldKind(
+        ANNOUNCE,
+        False,
+        "with the MX patterns that must stay for now, the policy is too large for some senders; nothing is changed",
+        "move fewer MX hosts at a time, or use '*.' patterns",
+    ),
+    "certificate": HoldKind(
+        ANNOUNCE,
+        False,
+        "a policy host has no certificate for mta-sts.<domain>",
+        "mend what the message says; then run again",
+    ),
+    "proof-missing": HoldKind(ANNOUNCE, False, "the policy was not yet proved on every policy host", "run again"),
+    "proof-failed": HoldKind(
+        ANNOUNCE,
+        False,
+        "a policy host does not serve the expected policy to a strict sender",
+        "mend what the message says; then run again",
+    ),
+    "record-failed": HoldKind(
+        ANNOUNCE,
+        False,
+        "a DNS record could not be brought to its wanted state",
+        "mend what the name server says; then run again",
+    ),
+    # On the way to enforce
+    "testing-period": HoldKind(
+        STEP, True, "the policy is tested before it is enforced", "wait; testing_days sets the period"
+    ),
+    "mx-unready": HoldKind(
+        STEP,
+        False,
+        "an MX host is not ready for 'enforce': senders would refuse it",
+        "mend the MX host, or set gate: false to enforce all the same",
+    ),
+    "mx-failing": HoldKind(
+        STEP,
+        False,
+        "the domain enforces, and senders refuse an MX host of it; it is not taken back to testing",
+        "mend the MX host now, or take it out of DNS",
+    ),
+    # While MX hosts move
+    "mx-new": HoldKind(
+        STEP,
+        True,
+        "an MX host of the policy is not in DNS yet, and senders may hold policies without it",
+        "put it into DNS only when the time has come",
+    ),
+    "mx-early": HoldKind(
+        STEP,
+        False,
+        "an MX host is in DNS already, and senders that hold a policy without it refuse it",
+        "take it out of DNS until then, or keep an older MX host beside it",
+    ),
+    "mx-needed": HoldKind(
+        STEP,
+        True,
+        "an MX host that the inventory no longer names is still in DNS, or in caches; its pattern stays",
+        "take it out of DNS; the pattern goes when its TTL has passed",
+    ),
+    # On the way out
+    "withdrawal-policies": HoldKind(
+        STEP,
+        True,
+        "mode none is served and announced until every policy that a sender may hold has expired",
+        "wait, and keep the entry in the inventory",
+    ),
+    "withdrawal-record": HoldKind(
+        STEP,
+        True,
+        "the record is gone from DNS; the policy stays until it is gone from every cache",
+        "wait, and keep the entry in the inventory",
+    ),
+    # Told beside the rest
+    "renewal": HoldKind(
+        NOTHING,
+        False,
+        "a policy host serves the policy with a certificate that it could not refresh",
+        "mend what the message says before the certificate expires",
+    ),
+    "tlsrpt-foreign": HoldKind(
+        NOTHING,
+        False,
+        "a TXT record that is not ours keeps the TLSRPT record out; the policy goes on without it",
+        "remove it, or allow it to be replaced with replace_foreign: true",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Why a domain is not moved further in this run, and from when it may be, where that is known."""
+
+    code: str
+    message: str
+    until: t.Optional[dt.datetime] = None
+
+    @property
+    def kind(self) -> HoldKind:
+        return HOLD_KINDS[self.code]
+
+    @property
+    def keeps_from_announcing(self) -> bool:
+        return self.kind.effect == ANNOUNCE

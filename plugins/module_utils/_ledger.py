@@ -1,0 +1,501 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The ledger of a policy host: which policy it served from when to when, in SQLite.
+
+Senders keep a policy for its whole max_age, so what was served decides what may be changed. A policy is recorded
+before its file is written, and closed only when its file is gone: after any crash the ledger says too much, and
+never too little. Times are whole seconds since 1970, UTC.
+
+Standard library only, because it runs on policy hosts. Private to this collection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import itertools
+import os
+import sqlite3
+import tempfile
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from ._policy import MAX_MAX_AGE, Policy, PolicyError, parse_policy, render_policy
+from ._webroot import TEMPORARY_PREFIX, remove_leftovers, sync_directory
+
+Document = dict[str, t.Any]
+
+MEMORY: t.Final = ":memory:"
+# How long somebody else may be writing, in seconds.
+PATIENCE: t.Final = 30.0
+# For how many seconds a policy is remembered after no sender can hold it any more.
+REMEMBERED: t.Final = 400 * 86400
+
+# The last second that can be written as a time.
+_END: t.Final = int(dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.timezone.utc).timestamp())
+# What SQLite may put beside a ledger, and what it makes no sense without.
+_BESIDE: t.Final = ("-journal", "-wal", "-shm")
+
+# SQLite keeps a value of any type in any column, but what a CHECK refuses, quick_check finds.
+_IS_NAME: t.Final = "typeof(domain) = 'text' AND domain NOT GLOB '*[^a-z0-9.-]*'"
+
+# Each brings the schema from the version of its index to the next. One that was released is never changed.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        f"""
+        CREATE TABLE policies (
+            domain TEXT NOT NULL CHECK ({_IS_NAME}),
+            -- The SHA-256 of the policy's bytes, in hex.
+            digest TEXT NOT NULL CHECK (
+                typeof(digest) = 'text' AND length(digest) = 64 AND digest NOT GLOB '*[^0-9a-f]*'
+            ),
+            mode TEXT NOT NULL CHECK (mode IN ('none', 'testing', 'enforce')),
+            -- The patterns, with blanks between them.
+            mx TEXT NOT NULL CHECK (typeof(mx) = 'text' AND mx NOT GLOB '*[^a-z0-9.* -]*'),
+            max_age INTEGER NOT NULL CHECK (max_age BETWEEN 0 AND {MAX_MAX_AGE}),
+            since INTEGER NOT NULL CHECK (since BETWEEN 0 AND {_END}),
+            -- Null: it is served still.
+            until INTEGER CHECK (until BETWEEN since AND {_END}),
+            -- What was served before it is not known.
+            after_unknown INTEGER NOT NULL CHECK (after_unknown IN (0, 1))
+        )
+        """,
+        f"""
+        CREATE TABLE conditions (
+            domain TEXT NOT NULL CHECK ({_IS_NAME}),
+            condition TEXT NOT NULL CHECK (typeof(condition) = 'text' AND condition NOT GLOB '*[^ -~]*'),
+            since INTEGER NOT NULL CHECK (since BETWEEN 0 AND {_END}),
+            PRIMARY KEY (domain, condition)
+        )
+        """,
+        f"""
+        CREATE TABLE state (
+            -- Of what is in the other tables.
+            revision INTEGER NOT NULL CHECK (revision >= 0),
+            -- The latest time that was seen here.
+            written INTEGER NOT NULL CHECK (written BETWEEN 0 AND {_END})
+        )
+        """,
+        "INSERT INTO state VALUES (0, 0)",
+    ),
+)
+
+_INSERT: t.Final = (
+    "INSERT INTO policies (domain, digest, mode, mx, max_age, since, until, after_unknown)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_POLICIES: t.Final = (
+    "SELECT domain, digest, mode, mx, max_age, since, until, after_unknown FROM policies ORDER BY domain, since, rowid"
+)
+_CONDITIONS: t.Final = "SELECT domain, condition, since FROM conditions ORDER BY domain, condition"
+
+
+class LedgerError(Exception):
+    """A ledger that cannot be used; the text names its path."""
+
+
+class LedgerDamaged(LedgerError):
+    """A ledger that can never be used again."""
+
+
+def wrong_revision(path: t.Union[str, Path]) -> LedgerError:
+    return LedgerError(f"{path}: another rollout has changed this policy host since this plan was made; run again")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A policy of others that senders may get until a time that is known."""
+
+    policy: Policy
+    until: int
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What a plan tells the ledger of one domain."""
+
+    domain: str
+    served: t.Optional[Policy]
+    after_unknown: bool
+    found: t.Optional[_Found]
+    # None: they stay as they are.
+    conditions: t.Optional[t.Mapping[str, int]]
+
+
+class Ledger:
+    """An open ledger. Those who write hold the lock on the policies' directory."""
+
+    def __init__(self, path: t.Union[str, Path], timeout: float = PATIENCE, *, read_only: bool = False) -> None:
+        """Opens a ledger, or begins one. For C(read_only) it has to exist, and nothing in it changes.
+
+        Raises L(LedgerError), and L(LedgerDamaged) for a file that is no sound ledger.
+        """
+        self._path = str(path)
+        if self._path == MEMORY:
+            self._connection = _connected(MEMORY, timeout)
+            _migrate(self._connection)
+            return
+        with _named(self._path):
+            if not read_only and _is_missing(Path(path)):
+                _create(Path(path))
+            # What is not there is not made: a ledger is never empty.
+            self._connection = _connected(f"{Path(path).absolute().as_uri()}?mode=rw", timeout)
+            try:
+                self._check(read_only=read_only)
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self,
+        kind: t.Optional[type[BaseException]],
+        error: t.Optional[BaseException],
+        traceback: t.Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @property
+    def revision(self) -> int:
+        """Grows with everything that changes in the ledger."""
+        with _named(self._path):
+            return self._state()[0]
+
+    def record(
+        self,
+        entries: t.Iterable[t.Mapping[str, t.Any]],
+        files: t.Mapping[str, bytes],
+        at: int,
+        revision: t.Optional[int] = None,
+    ) -> None:
+        """Writes down what is about to be served, and what is served and was not written down.
+
+        C(entries) are those of a plan, C(files) the bodies on disk by domain, C(revision) the one that the plan
+        was made from.
+        """
+        told = [_entry(entry) for entry in entries]
+        with self._change(at):
+            if revision is not None and revision != self._state()[0]:
+                raise wrong_revision(self._path)
+            self._open_rows(told, files, at)
+            self._keep_found(told, at)
+            self._keep_conditions(told)
+            self._connection.execute("DELETE FROM policies WHERE until + max_age < ?", (at - REMEMBERED,))
+
+    def settle(self, files: t.Mapping[str, bytes], at: int) -> None:
+        """Closes every policy that is no longer on disk; C(files) are the bodies on disk by domain."""
+        digests = {domain: _digest(body) for domain, body in files.items()}
+        with self._change(at):
+            # A clock that goes back must not make a policy end before it was last known to be served.
+            until = max(at, self._state()[1])
+            rows = self._connection.execute("SELECT rowid, domain, digest FROM policies WHERE until IS NULL")
+            gone = [(until, rowid) for rowid, domain, digest in rows if digests.get(domain) != digest]
+            self._connection.executemany("UPDATE policies SET until = max(?, since) WHERE rowid = ?", gone)
+
+    def describe(self) -> Document:
+        """All that the ledger says, as the document has it."""
+        with _named(self._path), _snapshot(self._connection):
+            revision, written = self._state()
+            served: dict[str, list[Document]] = {}
+            for domain, *row in self._connection.execute(_POLICIES):
+                served.setdefault(domain, []).append(_described(row))
+            conditions: dict[str, dict[str, str]] = {}
+            for domain, condition, since in self._connection.execute(_CONDITIONS):
+                conditions.setdefault(domain, {})[condition] = time_text(since)
+        return {
+            "revision": revision,
+            "written": time_text(written) if written else None,
+            "domains": {
+                domain: {"served": served.get(domain, []), "conditions": conditions.get(domain, {})}
+                for domain in sorted({*served, *conditions})
+            },
+        }
+
+    def _check(self, *, read_only: bool) -> None:
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise LedgerError(
+                f"{self._path}: its version is {version}, and this collection knows only up to {len(MIGRATIONS)}:"
+                " use a newer one"
+            )
+        if version < 1:
+            raise LedgerDamaged(f"{self._path}: is empty, or no ledger")
+        (verdict,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise LedgerDamaged(f"{self._path}: {' '.join(verdict.split())}")
+        if version < len(MIGRATIONS):
+            _migrate(self._connection, commit=not read_only)
+        tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        missing = {"policies", "conditions", "state"} - tables
+        if missing:
+            raise LedgerDamaged(f"{self._path}: it has no table {', '.join(sorted(missing))}")
+        if self._connection.execute("SELECT count(*) FROM state").fetchone() != (1,):
+            raise LedgerDamaged(f"{self._path}: its table state has not exactly one row")
+
+    def _state(self) -> tuple[int, int]:
+        revision, written = self._connection.execute("SELECT revision, written FROM state").fetchone()
+        return revision, written
+
+    @contextlib.contextmanager
+    def _change(self, at: int) -> t.Iterator[None]:
+        """One transaction; a new revision, if anything changes."""
+        with _named(self._path), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            before = self._connection.total_changes
+            yield
+            changed = self._connection.total_changes > before
+            self._connection.execute(
+                "UPDATE state SET revision = revision + ?, written = max(written, ?)", (changed, at)
+            )
+
+    def _open_rows(self, told: t.Iterable[_Entry], files: t.Mapping[str, bytes], at: int) -> None:
+        opened = set(self._connection.execute("SELECT domain, digest FROM policies WHERE until IS NULL"))
+        rows = []
+        for domain, body in files.items():
+            key = domain, _digest(body)
+            policy = None if key in opened else _parsed(body)
+            if policy is not None:
+                opened.add(key)
+                # Nobody wrote down when it came, and so not what was there before.
+                rows.append(_row(*key, policy, at, None, after_unknown=True))
+        for entry in told:
+            if entry.served is None:
+                continue
+            key = entry.domain, _digest_of(entry.served)
+            if key not in opened:
+                opened.add(key)
+                rows.append(_row(*key, entry.served, at, None, after_unknown=entry.after_unknown))
+        self._connection.executemany(_INSERT, rows)
+
+    def _keep_found(self, told: t.Iterable[_Entry], at: int) -> None:
+        known = {
+            (domain, digest): (until, rowid)
+            for domain, digest, until, rowid in self._connection.execute(
+                "SELECT domain, digest, until, rowid FROM policies WHERE until >= ? ORDER BY until", (at,)
+            )
+        }
+        longer, rows = [], []
+        for entry in told:
+            if entry.found is None:
+                continue
+            key, until = (entry.domain, _digest_of(entry.found.policy)), max(entry.found.until, at)
+            if key not in known:
+                rows.append(_row(*key, entry.found.policy, at, until, after_unknown=True))
+            elif known[key][0] < until:
+                longer.append((until, known[key][1]))
+        self._connection.executemany("UPDATE policies SET until = ? WHERE rowid = ?", longer)
+        self._connection.executemany(_INSERT, rows)
+
+    def _keep_conditions(self, told: t.Iterable[_Entry]) -> None:
+        known: dict[str, dict[str, int]] = {}
+        for domain, condition, since in self._connection.execute(_CONDITIONS):
+            known.setdefault(domain, {})[condition] = since
+        over, new = [], []
+        for entry in told:
+            if entry.conditions is None:
+                continue
+            before = known.get(entry.domain, {}).items()
+            over += [(entry.domain, condition) for condition, _since in before - entry.conditions.items()]
+            new += [(entry.domain, condition, since) for condition, since in entry.conditions.items() - before]
+        self._connection.executemany("DELETE FROM conditions WHERE domain = ? AND condition = ?", over)
+        self._connection.executemany("INSERT INTO conditions (domain, condition, since) VALUES (?, ?, ?)", new)
+
+
+def read_ledger(path: t.Union[str, Path], timeout: float = PATIENCE) -> Document:
+    """What the ledger at a path says, or why it says nothing. Changes nothing, and raises nothing for what it finds.
+
+    A ledger that is missing, or damaged and thus to be set aside, begins with revision 0.
+    """
+    found: Document = {"state": "missing", "trouble": "", "revision": 0, "written": None, "domains": {}}
+    try:
+        if not _is_missing(Path(path)):
+            with Ledger(path, timeout, read_only=True) as ledger:
+                found.update(ledger.describe(), state="ok")
+    except LedgerDamaged as error:
+        found.update(state="damaged", trouble=str(error))
+    except LedgerError as error:
+        found.update(state="unreadable", trouble=str(error), revision=None)
+    return found
+
+
+def open_ledger(path: t.Union[str, Path]) -> tuple[Ledger, str]:
+    """The ledger at a path for one who writes, and a note if a damaged one had to be set aside for it."""
+    place = Path(path)
+    with _named(str(path)):
+        # Of a run that died while it began this ledger.
+        remove_leftovers(place.parent, _temporary_prefix(place))
+        try:
+            return Ledger(path), ""
+        except LedgerDamaged as damage:
+            aside = _set_aside(place)
+            return Ledger(path), f"the ledger was damaged, is kept as {aside}, and begins anew: {damage}"
+
+
+def time_text(seconds: int) -> str:
+    """A time as documents have it."""
+    return dt.datetime.fromtimestamp(seconds, dt.timezone.utc).isoformat(timespec="seconds")
+
+
+def time_seconds(text: str) -> int:
+    """A time from a document. Raises ValueError."""
+    time = dt.datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text!r} is a time of no time zone")
+    return int(time.timestamp())
+
+
+@contextlib.contextmanager
+def _named(path: str) -> t.Iterator[None]:
+    """Whatever stands in the way becomes an error with the path in it."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        # What SQLite says of a file that is no database or a broken one has no class of its own.
+        kind = LedgerDamaged if type(error) is sqlite3.DatabaseError else LedgerError
+        raise kind(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+@contextlib.contextmanager
+def _snapshot(connection: sqlite3.Connection) -> t.Iterator[None]:
+    """Everything read is of one moment, also within a transaction."""
+    connection.execute("SAVEPOINT snapshot")
+    try:
+        yield
+    finally:
+        connection.execute("RELEASE snapshot")
+
+
+def _connected(database: str, timeout: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(database, timeout, isolation_level=None, uri=database != MEMORY)
+    # What was recorded must survive a power cut, before a file that depends on it is written.
+    connection.execute("PRAGMA synchronous = EXTRA")
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, *, commit: bool = True) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    # Read again: somebody else may have been faster.
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {number}")
+    if commit:
+        connection.execute("COMMIT")
+
+
+def _exists(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether there is no ledger yet. A journal without its ledger would spoil the next one."""
+    with _named(str(path)):
+        # Asked first: one whose ledger is being written cannot seem to be left over.
+        left = [suffix for suffix in _BESIDE if _exists(f"{path}{suffix}")]
+        missing = not _exists(str(path))
+    if missing and left:
+        raise LedgerDamaged(f"{path}: it is gone, and left {path.name}{left[0]} behind")
+    return missing
+
+
+def _temporary_prefix(path: Path) -> str:
+    # There may be other ledgers beside it, which others are beginning.
+    return f"{TEMPORARY_PREFIX}{path.name}-"
+
+
+def _create(path: Path) -> None:
+    """Begins a ledger, so that nobody ever sees half of one, and none that is there is replaced."""
+    descriptor, temporary = tempfile.mkstemp(prefix=_temporary_prefix(path), dir=path.parent)
+    try:
+        os.fchmod(descriptor, 0o644)
+        os.close(descriptor)
+        with contextlib.closing(_connected(f"{Path(temporary).as_uri()}?mode=rw", PATIENCE)) as connection:
+            _migrate(connection)
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        os.unlink(temporary)
+    sync_directory(path.parent)
+
+
+def _set_aside(path: Path) -> Path:
+    stamp = dt.datetime.now(dt.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    names = itertools.chain([stamp], (f"{stamp}-{number}" for number in itertools.count(2)))
+    targets = (path.with_name(f"{path.name}.damaged-{name}") for name in names)
+    aside = next(target for target in targets if not any(_exists(f"{target}{end}") for end in ("", *_BESIDE)))
+    # The ledger last: its successor must not meet a journal that is not its own.
+    for suffix in (*_BESIDE, ""):
+        if _exists(f"{path}{suffix}"):
+            os.replace(f"{path}{suffix}", f"{aside}{suffix}")
+    return aside
+
+
+def _entry(entry: t.Mapping[str, t.Any]) -> _Entry:
+    try:
+        found, conditions = entry.get("found"), entry.get("conditions")
+        return _Entry(
+            entry["domain"],
+            _policy(entry) if entry["serve"] else None,
+            bool(entry.get("after_unknown")),
+            None if found is None else _Found(_policy(found), time_seconds(found["until"])),
+            None if conditions is None else {name: time_seconds(since) for name, since in conditions.items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise LedgerError(f"what the plan says of {entry.get('domain')} is damaged: {error!r}") from error
+
+
+def _policy(values: t.Mapping[str, t.Any]) -> Policy:
+    return Policy(values["mode"], tuple(values["mx"]), values["max_age"])
+
+
+def _parsed(body: bytes) -> t.Optional[Policy]:
+    """The policy in a file; none that senders cannot read either."""
+    try:
+        return parse_policy(body)
+    except PolicyError:
+        return None
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def _digest_of(policy: Policy) -> str:
+    try:
+        return _digest(render_policy(policy))
+    except PolicyError:
+        # Others may serve one that is too large for us: it needs no more than a name of its own.
+        return _digest(repr(policy).encode())
+
+
+def _row(
+    domain: str, digest: str, policy: Policy, since: int, until: t.Optional[int], *, after_unknown: bool
+) -> tuple[t.Any, ...]:
+    return domain, digest, policy.mode, " ".join(policy.mx), policy.max_age, since, until, after_unknown
+
+
+def _described(row: t.Sequence[t.Any]) -> Document:
+    digest, mode, mx, max_age, since, until, after_unknown = row
+    return {
+        "id": digest[:32],
+        "mode": mode,
+        "mx": mx.split(),
+        "max_age": max_age,
+        "since": time_text(since),
+        "until": None if until is None else time_text(until),
+        "after_unknown": bool(after_unknown),
+    }
