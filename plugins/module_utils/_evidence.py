@@ -23,6 +23,11 @@ Document = dict[str, t.Any]
 
 # Why a sender that enforces refuses an MX host.
 MX_FAILURES = frozenset({"mx-address-missing", "mx-unreachable", "mx-starttls", "mx-certificate", "dns-failure"})
+WITHOUT: t.Final = {
+    "certificate": "no certificate for",
+    "renewal": "no newer certificate for",
+    "removal": "still a certificate for",
+}
 # No run takes longer between the reading of a ledger and a plan, so a host's clock that far back is wrong.
 LONGEST_RUN: t.Final = dt.timedelta(hours=1)
 
@@ -89,16 +94,16 @@ class Histories:
         return History(tuple(self._served.get(domain, ())), self._shared_conditions(domain), self.frozen)
 
     def _read_ledger(self, host: str, document: Document, served: t.Optional[Document], now: dt.datetime) -> None:
-        """What a run wrote down that died before it served it, or what was replaced since, ends now."""
         for domain, entry in document["domains"].items():
             on_disk = None if served is None else served["policies"].get(domain, {}).get("id")
             for row in entry["served"]:
                 policy = _policy(row)
                 if policy is not None:
                     since, until = _time(row["since"]), _time(row["until"]) if row["until"] else None
-                    if until is None and served is not None and row["id"] != on_disk:
-                        until = now
-                    self._served.setdefault(domain, []).append(Served(host, policy, since, until, row["after_unknown"]))
+                    interrupted = until is None and served is not None and row["id"] != on_disk
+                    self._served.setdefault(domain, []).append(
+                        Served(host, policy, since, now if interrupted else until, row["after_unknown"], interrupted)
+                    )
             conditions = {name: _time(since) for name, since in entry["conditions"].items()}
             self._conditions.setdefault(domain, []).append(conditions)
 
@@ -126,7 +131,6 @@ def observed_of(domain: str, site: Site, evidence: Evidence) -> t.Optional[Obser
     if live is None:
         return None
     address, addresses = _address(live, site)
-    failures, renewals = _certificate_failures(domain, evidence)
     return Observed(
         address=address,
         addresses=addresses,
@@ -139,9 +143,8 @@ def observed_of(domain: str, site: Site, evidence: Evidence) -> t.Optional[Obser
         mx=None if live["mx"] is None else tuple(live["mx"]),
         mx_ttl=live["mx_ttl"] or 0,
         mx_failures=_mx_failures(live),
-        certificate_failures=failures,
-        renewal_failures=renewals,
         proof=_proof(domain, site, evidence),
+        **_certificate_failures(domain, evidence),
     )
 
 
@@ -209,23 +212,18 @@ def _address(live: Document, site: Site) -> tuple[str, tuple[str, ...]]:
     return (ADDRESS_ELSEWHERE, elsewhere) if elsewhere else (ADDRESS_OURS, tuple(addresses))
 
 
-def _certificate_failures(domain: str, evidence: Evidence) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Why hosts that did not get through the handshake have no certificate, and what is wrong with that of others.
-
-    Of a host that was neither proved nor met there may be a document of an earlier run, which says nothing here.
-    """
+def _certificate_failures(domain: str, evidence: Evidence) -> dict[str, tuple[str, ...]]:
+    """What is wrong with certificates, by what it means for the domain; the keys are those of L(Observed)."""
     proof = {} if evidence.proof is None else evidence.proof["domains"].get(domain, {})
     met = {failure["host"] for failure in proof.get("failures", ()) if failure["code"] == "policy-certificate"}
-    failures, renewals = [], []
+    # Without a proof there is none, or it is to be removed.
+    failures: dict[str, list[str]] = {kind: [] for kind in WITHOUT}
     for host, document in (evidence.certificates or {}).items():
         error = document["certificates"].get(f"mta-sts.{domain}", {}).get("error")
-        if error and host in met:
-            failures.append(f"{host}: no certificate for mta-sts.{domain}: {printable(error, 400)}")
-        elif error and (not proof or host in proof["proved"]):
-            # What is not proved and has a certificate all the same is being withdrawn.
-            state = "refreshed" if proof else "removed"
-            renewals.append(f"{host}: the certificate for mta-sts.{domain} is not {state}: {printable(error, 400)}")
-    return tuple(failures), tuple(renewals)
+        kind = "certificate" if host in met else "renewal" if host in proof.get("proved", ()) else "removal"
+        if error and (kind != "removal" or not proof):
+            failures[kind].append(f"{host}: {WITHOUT[kind]} mta-sts.{domain}: {printable(error, 400)}")
+    return {f"{kind}_failures": tuple(texts) for kind, texts in failures.items()}
 
 
 def _proof(domain: str, site: Site, evidence: Evidence) -> t.Optional[Proof]:

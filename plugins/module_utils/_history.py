@@ -34,6 +34,8 @@ class Served:
     until: t.Optional[dt.datetime] = None
     # What was served before it, nobody remembers.
     after_unknown: bool = False
+    # It was written down, and is not there: a run died before it served it, or after it replaced it.
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,10 @@ class History:
         )
 
     def last(self, now: dt.datetime) -> tuple[Policy, ...]:
-        """The policies that were served last before now, each once.
-
-        What a run only wrote down, as it died before it served it, ends now, and is not among them.
-        """
-        ended = [served for served in self.served if served.until is not None and served.until < now]
-        last = max((served.until for served in ended if served.until), default=now)
-        return tuple(dict.fromkeys(served.policy for served in ended if served.until == last))
+        """The policies that were certainly served, and the last of those, each once."""
+        certain = [served for served in self.served if not served.interrupted]
+        last = max((served.until or now for served in certain), default=now)
+        return tuple(dict.fromkeys(served.policy for served in certain if (served.until or now) == last))
 
     def outstanding(self, now: dt.datetime, forgotten_max_age: int = DEFAULT_MAX_AGE) -> tuple[Outstanding, ...]:
         """The policies that a sender may hold now, also one that never looks at the id.

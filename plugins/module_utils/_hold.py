@@ -49,8 +49,8 @@ HOLD_KINDS: t.Final[dict[str, HoldKind]] = {
     "history-lost": HoldKind(
         ANNOUNCE,
         False,
-        "DNS announces a policy that nobody remembers, and the MX hosts are not ready for 'enforce'; nothing is served",
-        "mend the MX hosts, or set mode: testing for the domain",
+        "DNS announces a policy that nobody remembers and that may be one that enforces; nothing is served",
+        "run again; if it stays so, mend the MX hosts that are named, or set mode: testing for the domain",
     ),
     "dns-failure": HoldKind(
         ANNOUNCE, False, "DNS did not answer, so DNS is left as it is", "mend the name servers of the domain"
@@ -151,8 +151,8 @@ HOLD_KINDS: t.Final[dict[str, HoldKind]] = {
     "renewal": HoldKind(
         NOTHING,
         False,
-        "a policy host serves the policy with a certificate that it could not refresh",
-        "mend what the message says before the certificate expires",
+        "a policy host could not refresh its certificate, or not remove that of a policy that is gone",
+        "mend what the message says, before the certificate expires",
     ),
     "tlsrpt-foreign": HoldKind(
         NOTHING,

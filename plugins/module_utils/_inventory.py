@@ -35,7 +35,8 @@ class Desired:
 
     domain: str
     mx: tuple[str, ...]
-    mode: str = "testing"
+    # Empty: enforce for a domain that does so already, testing for others.
+    mode: str = ""
     max_age: int = DEFAULT_MAX_AGE
     tlsrpt: tuple[str, ...] = ()
     state: str = "present"
@@ -113,7 +114,7 @@ class _Entry:
         desired = Desired(
             domain=domain,
             mx=self._mx(required=state == "present"),
-            mode=self._choice("mode", MODES, "testing"),
+            mode=self._choice("mode", MODES, ""),
             max_age=self._number("max_age", DEFAULT_MAX_AGE, MAX_MAX_AGE, "seconds"),
             tlsrpt=self._tlsrpt(),
             state=state,
@@ -183,7 +184,9 @@ class _Entry:
         return star + ascii_host
 
     def _choice(self, key: str, choices: t.Sequence[str], default: str) -> str:
-        value = self.values.get(key, default)
+        if key not in self.values:
+            return default
+        value = self.values[key]
         if value in choices:
             return str(value)
         self.mistakes.append(f"{key} {value!r}: must be one of {', '.join(choices)}")
@@ -223,7 +226,7 @@ class _Entry:
 
     def _renders(self, desired: Desired) -> None:
         try:
-            render_policy(Policy(desired.mode, desired.mx, desired.max_age))
+            render_policy(Policy(desired.mode or "testing", desired.mx, desired.max_age))
         except PolicyError as error:
             self.mistakes.append(str(error))
 

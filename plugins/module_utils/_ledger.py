@@ -103,6 +103,7 @@ class LedgerDamaged(LedgerError):
 
 
 def wrong_revision(path: t.Union[str, Path]) -> LedgerError:
+    """What a plan meets that was made from another state of the ledger."""
     return LedgerError(f"{path}: another rollout has changed this policy host since this plan was made; run again")
 
 
@@ -375,9 +376,13 @@ def _snapshot(connection: sqlite3.Connection) -> t.Iterator[None]:
 
 
 def _connected(database: str, timeout: float) -> sqlite3.Connection:
-    connection = sqlite3.connect(database, timeout, isolation_level=None, uri=database != MEMORY)
-    # What was recorded must survive a power cut, before a file that depends on it is written.
-    connection.execute("PRAGMA synchronous = EXTRA")
+    connection = sqlite3.connect(database, timeout=timeout, isolation_level=None, uri=database != MEMORY)
+    try:
+        # What was recorded must survive a power cut, before a file that depends on it is written.
+        connection.execute("PRAGMA synchronous = EXTRA")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

@@ -164,7 +164,7 @@ def _wanted_policy(desired: Desired, mode: str = "", mx: tuple[str, ...] = ()) -
 
     What is only tried, or says that there is nothing, must be gone from every cache within a day.
     """
-    mode = mode or desired.mode
+    mode = mode or desired.mode or "testing"
     max_age = desired.max_age if mode == "enforce" else min(desired.max_age, SHORT_MAX_AGE)
     try:
         policy = Policy(mode, mx or desired.mx, max_age)
@@ -218,26 +218,24 @@ def mode_to_serve(case: _Case, mx: tuple[str, ...]) -> tuple[str, tuple[Hold, ..
     The mode is empty where none may be served.
     """
     desired, observed = case.desired, case.observed
-    failures = mx_failures(mx, observed) if desired.gate else ()
-    if desired.mode == "none":
+    wanted = desired.mode or ("enforce" if was_enforcing(case) else "testing")
+    if wanted == "none":
         return "none", (), {}
-    if was_enforcing(case) and desired.mode == "enforce":
+    failures = mx_failures(mx, observed)
+    if wanted == "enforce" and was_enforcing(case):
         return "enforce", tuple(Hold("mx-failing", text) for text in failures if observed.mx is not None), {}
+    unready = tuple(Hold("mx-unready", text) for text in failures if desired.gate)
     since = {
         TESTING: case.lasting(TESTING, _is_testing_in_the_wild(observed)),
-        READY: case.lasting(READY, None if observed.mx is None else not failures),
+        READY: case.lasting(READY, None if observed.mx is None else not unready),
     }
     known = {name: time for name, time in since.items() if time is not None}
-    if desired.mode == "testing":
-        return "testing", (), known
-    unready = tuple(Hold("mx-unready", text) for text in failures)
-    if _is_forgotten(case):
+    if desired.mode != "testing" and _may_enforce_unseen(case):
         lost = Hold("history-lost", HOLD_KINDS["history-lost"].cause)
-        return ("", (lost, *unready), known) if unready else ("enforce", (), known)
-    period = testing_period(case, known)
-    if period or unready:
-        return "testing", period + unready, known
-    return "enforce", (), known
+        decided = desired.mode == "enforce" and _is_forgotten(case) and not unready
+        return ("enforce", (), known) if decided else ("", (lost, *unready), known)
+    missing = testing_period(case, known) + unready if wanted == "enforce" else ()
+    return "testing" if missing or wanted == "testing" else "enforce", missing, known
 
 
 def was_enforcing(case: _Case) -> bool:
@@ -248,8 +246,16 @@ def was_enforcing(case: _Case) -> bool:
     return any(policy.mode == "enforce" for policy in case.published) or (announced and not case.past.served)
 
 
+def _may_enforce_unseen(case: _Case) -> bool:
+    """Whether a policy is announced of which nothing can be known now: it may be one that enforces."""
+    elsewhere = (
+        case.after_unknown and case.observed.record_id is not None and case.observed.address == ADDRESS_ELSEWHERE
+    )
+    return elsewhere or _is_forgotten(case)
+
+
 def _is_forgotten(case: _Case) -> bool:
-    """Whether a policy is announced, and nobody remembers which: it may be one that enforces.
+    """Whether a policy is announced that nobody remembers, and that was ours.
 
     It is one of ours, or of somebody whom we took it over from in a run that died.
     """
@@ -367,7 +373,8 @@ def _withdraw(case: _Case) -> Decision:
             certificate=bool(current) and _may_ask_for_certificate(standing), **common,
         )  # fmt: skip
     stage = "withdrawing" if current or name_stays else "absent"
-    return Decision(stage, None, (), now, remove=True, **common)
+    left = tuple(Hold("renewal", text) for text in observed.removal_failures)
+    return Decision(stage, None, left, now, remove=True, **common)
 
 
 def _policy_to_leave_with(case: _Case) -> Policy:

@@ -57,3 +57,5 @@ class Observed:
     proof: t.Optional[Proof] = None
     # Of policy hosts that serve the policy with the certificate that they had.
     renewal_failures: tuple[str, ...] = ()
+    # Of policy hosts that have the certificate of a policy that is gone.
+    removal_failures: tuple[str, ...] = ()

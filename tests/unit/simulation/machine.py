@@ -15,8 +15,24 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from rollout import Rollout, Trouble
 from world import (
-    ADDRESSES, BEGINNING, DAY, ELSEWHERE, HOUR, LEGACY_ID, MINUTE, MX_HOSTS, RECORD_TTL,
-    Answers, Broken, Domain, PolicyHost, World, id_in, id_of, matches, policy_in,
+    ADDRESSES,
+    BEGINNING,
+    DAY,
+    ELSEWHERE,
+    HOUR,
+    LEGACY_ID,
+    MINUTE,
+    MX_HOSTS,
+    RECORD_TTL,
+    Answers,
+    Broken,
+    Domain,
+    PolicyHost,
+    World,
+    id_in,
+    id_of,
+    matches,
+    policy_in,
 )
 
 MX1, MX2, MX3, POOL, WILD = MX_HOSTS
@@ -24,8 +40,17 @@ PATTERNS = ((MX1,), (MX2,), (MX1, MX2), (MX2, MX3), (MX1, MX2, MX3), ("*.example
 STARTS = ("fresh", "fresh", "legacy enforce", "legacy testing", "lone record", "two records")
 WAITS = (0, MINUTE, HOUR, DAY, DAY, 7 * DAY, 31 * DAY, "due", "due")
 TROUBLES = (
-    *[Trouble()] * 10, Trouble(pace=5), Trouble(pace=90), Trouble("dns"), Trouble("mx"), Trouble("txt"), Trouble("https"),
-    Trouble(skew=-5 * MINUTE), Trouble(skew=5 * MINUTE), Trouble(skew=-40 * DAY), Trouble(skew=40 * DAY),
+    *[Trouble()] * 10,
+    Trouble(pace=5),
+    Trouble(pace=90),
+    Trouble("dns"),
+    Trouble("mx"),
+    Trouble("txt"),
+    Trouble("https"),
+    Trouble(skew=-5 * MINUTE),
+    Trouble(skew=5 * MINUTE),
+    Trouble(skew=-40 * DAY),
+    Trouble(skew=40 * DAY),
 )
 MAX_AGES = (DAY, 7 * DAY, 30 * DAY)
 STOPS = (*[None] * 12, *range(1, 16))
@@ -50,7 +75,9 @@ class Simulation(RuleBasedStateMachine):
         mx_ttl=st.sampled_from((5 * MINUTE, DAY, 3 * DAY)),
         wild=st.booleans(),
     )
-    def begin(self, hosts: int, starts: list[str], days: int, patterns: tuple[str, ...], mx_ttl: int, wild: bool) -> None:
+    def begin(
+        self, hosts: int, starts: list[str], days: int, patterns: tuple[str, ...], mx_ttl: int, wild: bool
+    ) -> None:
         domains = []
         for index, start in enumerate(starts):
             name = f"{'abc'[index]}.example"
@@ -78,7 +105,9 @@ class Simulation(RuleBasedStateMachine):
 
     # --- rollouts -----------------------------------------------------------------------------------------
 
-    @rule(wait=st.sampled_from(WAITS), trouble=st.sampled_from(TROUBLES), stop=st.sampled_from(STOPS), dies=st.booleans())
+    @rule(
+        wait=st.sampled_from(WAITS), trouble=st.sampled_from(TROUBLES), stop=st.sampled_from(STOPS), dies=st.booleans()
+    )
     def roll_out(self, wait: t.Union[int, str], trouble: Trouble, stop: t.Optional[int], dies: bool) -> None:
         self._guard(lambda: self._roll_out(wait, trouble, stop, dies))
 
@@ -120,7 +149,9 @@ class Simulation(RuleBasedStateMachine):
     def _wait(self, wait: t.Union[int, str]) -> None:
         if wait == "due":
             due = [
-                time for domain in self.world.domains.values() for hold in (domain.reported or {}).get("holds", ())
+                time
+                for domain in self.world.domains.values()
+                for hold in (domain.reported or {}).get("holds", ())
                 if (time := _seconds(hold["until"])) and time > self.world.now
             ]
             wait = min(due, default=self.world.now + DAY) - self.world.now
@@ -157,6 +188,19 @@ class Simulation(RuleBasedStateMachine):
         before = domain.desired or Desired(domain.name, (MX1,), "enforce", replace_foreign=True)
         self.world.desire(domain, None if change is None and domain.desired else replace(before, **(change or {})))
 
+    @rule()
+    def follow_reports(self) -> None:
+        """An operator in a hurry does all that he may do, at once."""
+        for domain in self.world.domains.values():
+            self._guard(lambda domain=domain: self._follow(domain))
+
+    def _follow(self, domain: Domain) -> None:
+        for host in MX_HOSTS[:4]:
+            self._put(domain, host)
+        for host in domain.mx.value:
+            if domain.desired is not None and not matches(host, domain.desired.mx):
+                self._take_out(domain, host)
+
     @rule(number=st.integers(0, 2), host=st.sampled_from(MX_HOSTS), put=st.booleans())
     def move_mx(self, number: int, host: str, put: bool) -> None:
         domain = self._domain(number)
@@ -174,7 +218,8 @@ class Simulation(RuleBasedStateMachine):
         if said["stage"] == "pending":
             return False
         return all(
-            hold["code"] != "mx-new" or not matches(host, (hold["message"].split()[1],))
+            hold["code"] != "mx-new"
+            or not matches(host, (hold["message"].split()[1],))
             or _seconds(hold["until"]) <= self.world.now
             for hold in said["holds"]
         )
@@ -193,7 +238,17 @@ class Simulation(RuleBasedStateMachine):
     @rule(
         number=st.integers(0, 2),
         what=st.sampled_from(
-            ("rebuilt", "ledger missing", "ledger damaged", "ledger unreadable", "away", "down", "clock", "well", "well")
+            (
+                "rebuilt",
+                "ledger missing",
+                "ledger damaged",
+                "ledger unreadable",
+                "away",
+                "down",
+                "clock",
+                "well",
+                "well",
+            )
         ),
     )
     def break_host(self, number: int, what: str) -> None:
@@ -250,11 +305,7 @@ class Simulation(RuleBasedStateMachine):
             quiet = all(step.endswith(("recorded", "settled")) for step in list(run.steps()))
             for domain in world.domains.values():
                 self._obey(domain)
-                for host in MX_HOSTS[:4]:
-                    self._put(domain, host)
-                for host in domain.mx.value:
-                    if domain.desired is not None and not matches(host, domain.desired.mx):
-                        self._take_out(domain, host)
+                self._follow(domain)
             missing = [text for domain in world.domains.values() for text in _missing(world, domain)]
             if not missing and quiet:
                 return
@@ -273,7 +324,9 @@ class Simulation(RuleBasedStateMachine):
     def _pass_quietly(self) -> None:
         """Daily runs would change nothing until something is due."""
         due = [
-            time for domain in self.world.domains.values() for hold in (domain.reported or {}).get("holds", ())
+            time
+            for domain in self.world.domains.values()
+            for hold in (domain.reported or {}).get("holds", ())
             if (time := _seconds(hold["until"])) and time > self.world.now
         ]
         self.world.wait(min(due, default=self.world.now + DAY) - self.world.now)

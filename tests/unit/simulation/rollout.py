@@ -14,7 +14,19 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import 
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import make_plan
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy_files import describe_files, render_files
 
-from world import ELSEWHERE, LEGACY_ID, Broken, asks_for_enforce, Document, Domain, PolicyHost, World, id_in, moment, policy_in
+from world import (
+    ELSEWHERE,
+    LEGACY_ID,
+    Broken,
+    asks_for_enforce,
+    Document,
+    Domain,
+    PolicyHost,
+    World,
+    id_in,
+    moment,
+    policy_in,
+)
 
 
 class Trouble(t.NamedTuple):
@@ -49,12 +61,21 @@ class Rollout:
     def steps(self) -> t.Iterator[str]:
         evidence = self._observe()
         self.plan = plan = self._plan(evidence)
+        for entry in plan["domains"]:
+            if (
+                entry["found"]
+                and entry["found"]["mode"] == "enforce"
+                and asks_for_enforce(self.desired[entry["domain"]])
+            ):
+                self.world.domains[entry["domain"]].enforced = True
         for record_set in plan["record_sets"]["prepare"]:
             yield from self._apply(record_set)
         for host in self.world.hosts:
             if host.managed:
                 yield from self._serve(host, plan)
-        evidence = Evidence(evidence.served, evidence.ledgers, evidence.observed, {"host": "c", "domains": self._prove(plan)})
+        evidence = Evidence(
+            evidence.served, evidence.ledgers, evidence.observed, {"host": "c", "domains": self._prove(plan)}
+        )
         self.plan = plan = self._plan(evidence)
         for record_set in plan["record_sets"]["announce"]:
             yield from self._apply(record_set)
@@ -77,16 +98,12 @@ class Rollout:
         served = {host.name: _served(host) for host in managed}
         ledgers = {host.name: self._read_ledger(host) for host in managed}
         domains = {}
-        for index, (name, desired) in enumerate(self.desired.items()):
+        for index, name in enumerate(self.desired):
             domain = self.world.domains[name]
             domains[name] = self._see(domain, "" if index else self.trouble.probe)
             known = any(name in ledger["domains"] for ledger in ledgers.values())
             if id_in(domain.txt.value) is not None and ELSEWHERE not in domain.address.value and not known:
                 self.forgotten.add(name)
-            seen = domains[name]
-            enforces = seen["policy"] and seen["policy"]["mode"] == "enforce" and seen["records"] != []
-            if enforces and ELSEWHERE in domain.address.value and asks_for_enforce(desired):
-                domain.enforced = True
         return Evidence(served, ledgers, {"host": "c", "domains": domains})
 
     def _read_ledger(self, host: PolicyHost) -> Document:
@@ -123,7 +140,8 @@ class Rollout:
             "mx_ttl": domain.mx.ttl if mx else None,
             "findings": [
                 {"code": "mx-certificate", "subject": f"{host}:25 at 192.0.2.25", "seen": "expired"}
-                for host in mx or () if host in world.broken_mx
+                for host in mx or ()
+                if host in world.broken_mx
             ],
         }
 
@@ -183,7 +201,8 @@ class Rollout:
         targets.update({address: "public" for address in domain.address.value if address not in targets})
         failures = [
             {"host": host, "code": "policy-differs", "subject": address, "seen": "another policy, or none"}
-            for address, host in targets.items() if self.world.body_at(address, domain) != body
+            for address, host in targets.items()
+            if self.world.body_at(address, domain) != body
         ]
         if not domain.address.value:
             failures.append({"host": "public", "code": "policy-host-missing", "subject": domain.name, "seen": ""})

@@ -17,7 +17,12 @@ from dataclasses import dataclass, field
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import Desired
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import Ledger
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import mx_matches
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, PolicyError, parse_policy
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import (
+    Policy,
+    PolicyError,
+    parse_policy,
+    render_policy,
+)
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._record import RecordError, select_sts_record
 
 Document = dict[str, t.Any]
@@ -257,8 +262,11 @@ class World:
     def observe_fetches(self, domain: Domain) -> None:
         """Brings the log up to date: any policy that can be fetched now, or could be since the last look."""
         now = self.now
-        addresses = {address: until + domain.address.ttl for value, until in domain.address.former(now - 400 * DAY)
-                     for address in value}
+        addresses = {
+            address: until + domain.address.ttl
+            for value, until in domain.address.former(now - 400 * DAY)
+            for address in value
+        }
         addresses.update(dict.fromkeys(domain.address.value, now))
         if id_in(domain.txt.value) or any(last + policy.max_age > now for policy, last in domain.fetched.items()):
             found_until = now
@@ -360,6 +368,7 @@ class World:
             host.files[domain.file] = body
         domain.placed[host.address] = self.now
         self._note_change(host, domain)
+        self._note_announced(domain)
 
     def _note_change(self, host: PolicyHost, domain: Domain) -> None:
         self.change += 1
@@ -411,12 +420,12 @@ class World:
         return None
 
     def _note_announced(self, domain: Domain) -> None:
-        policy = self.announced(domain)
-        if policy is None or policy.mode != "testing":
+        policy, announced = self.announced(domain), id_in(domain.txt.value)
+        if announced is None or (policy is not None and policy.mode != "testing"):
             domain.testing_since = None
-        elif domain.testing_since is None:
+        elif policy is not None and domain.testing_since is None:
             domain.testing_since = self.now
-        if policy is not None and id_in(domain.txt.value) != LEGACY_ID:
+        if policy is not None and announced == id_of(render_policy(policy)):
             domain.enforced = policy.mode == "enforce"
 
     def _check_served(self, domain: Domain, policy: Policy, run: Run) -> None:

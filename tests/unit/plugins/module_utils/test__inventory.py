@@ -21,7 +21,7 @@ MX = ["mx1.example.net"]
 
 def test_the_smallest_entry() -> None:
     assert read_domains([{"domain": "example.com", "mx": MX}], {}) == (
-        Desired("example.com", ("mx1.example.net",), "testing", 2592000, (), "present", True, False, 7, True),
+        Desired("example.com", ("mx1.example.net",), "", 2592000, (), "present", True, False, 7, True),
     )
 
 

@@ -36,7 +36,8 @@ MX = ("mx1.example.net",)
 BOTH = ("mx1.example.net", "mx2.example.net")
 
 # What the inventory may want of a domain.
-TEST = Desired("example.com", MX)
+TEST = Desired("example.com", MX, "testing")
+UNSET = Desired("example.com", MX)
 ENFORCE = Desired("example.com", MX, "enforce")
 LEAVE = Desired("example.com", (), state="absent")
 
@@ -433,6 +434,14 @@ def test_the_owner_may_take_a_domain_back_to_testing() -> None:
     assert (decision.policy, decision.record, decision.holds) == (TESTED, ANNOUNCE, ())
 
 
+def test_p6_a_mode_that_is_not_written_lowers_nothing() -> None:
+    assert mode(run(UNSET, History(), seen())) == "testing"
+    assert mode(run(UNSET, past(row(TESTED), testing=MONTH, ready=MONTH), seen(TESTED))) == "testing"
+    assert mode(run(UNSET, past(row(ENFORCED)), seen(ENFORCED))) == "enforce"
+    # Seen elsewhere: it is taken over as it is.
+    assert mode(run(UNSET, History(), seen(ENFORCED))) == "enforce"
+
+
 def announces(record_id: str) -> Observed:
     """DNS announces an id, and nobody serves a policy."""
     return seen(records=(f"v=STSv1; id={record_id}",), record_id=record_id)
@@ -474,7 +483,18 @@ def test_p6_history_lost_and_mx_not_ready_touches_nothing(seen_of_mx: dict[str, 
     assert codes(decision) == ["history-lost", *["mx-unready"] * len(messages)]
     # What the remedy says helps.
     assert run(TEST, History(), observed).policy == TESTED
+    assert codes(run(UNSET, History(), observed))[0] == "history-lost"
     assert run(dataclasses.replace(ENFORCE, gate=False), History(), observed).policy == ENFORCED
+
+
+@pytest.mark.parametrize("desired", [ENFORCE, UNSET])
+def test_p6_what_another_tool_announces_and_cannot_be_fetched_now(desired: Desired) -> None:
+    """One failure must not make testing of what may enforce; two explicit words may."""
+    observed = dataclasses.replace(announces("20260101T000000"), address="elsewhere", addresses=("192.0.2.7",))
+    decision = run(dataclasses.replace(desired, replace_foreign=True), History(), observed)
+    assert (decision.stage, decision.serve, decision.certificate) == ("pending", False, False)
+    assert codes(decision) == ["history-lost"]
+    assert run(dataclasses.replace(TEST, replace_foreign=True), History(), observed).policy == TESTED
 
 
 # --- take-over of a domain that others served -------------------------------------------------------------
@@ -589,6 +609,8 @@ def test_a_new_wildcard_is_new_although_hosts_of_it_were_named() -> None:
 def test_in_the_first_run_after_the_ledgers_were_lost_every_mx_host_may_be_new() -> None:
     decision = run(MOVE, History(), announces("20260101T000000"))
     assert hold(decision, "mx-new").until == NOW + DAY + MONTH + TOLERANCE
+    shorter = dataclasses.replace(MOVE, max_age=3600)
+    assert hold(run(shorter, History(), announces("20260101T000000")), "mx-new").until == NOW + 31 * DAY + TOLERANCE
     longer = dataclasses.replace(MOVE, max_age=90 * 86400)
     assert hold(run(longer, History(), announces("20260101T000000")), "mx-new").until == NOW + 91 * DAY + TOLERANCE
 

@@ -137,7 +137,7 @@ What to do:
   address-elsewhere: correct the address records, or allow them to be replaced with replace_foreign: true
   proof-failed: mend what the message says; then run again
   mx-unready: mend the MX host, or set gate: false to enforce all the same
-  renewal: mend what the message says before the certificate expires
+  renewal: mend what the message says, before the certificate expires
   1 orphan: older.example
       served on, though the inventory does not name it; 'state: absent' withdraws it
 2 announced, 3 in place, 2 waiting, 3 held, 1 withdrawing, 2 pending. Report: ./mta-sts-run/report.json"""
@@ -350,9 +350,9 @@ postmaster.mta_sts rollout: 47 domains, 2 policy hosts, 41 s
 nothing is changed
       e0.example, e1.example, e2.example and 2 more: web2: its ledger was not read
       what to do: bring the host back, or take it out of the group for good; then run again
-  1 domain told, renewal: a policy host serves the policy with a certificate that it could not refresh
+  1 domain told, renewal: a policy host could not refresh its certificate, or not remove that of a policy that is gone
       example.com: web1: not refreshed
-      what to do: mend what the message says before the certificate expires
+      what to do: mend what the message says, before the certificate expires
   40 domains waiting, testing-period: the policy is tested before it is enforced
       d0.example, d1.example, d2.example and 37 more: testing period of 7 days
       until 2026-11-25 10:00 UTC for the first, 2026-11-30 10:00 UTC for the last
