@@ -84,12 +84,18 @@ class History:
         A policy that nobody remembers is taken to have had C(forgotten_max_age), in seconds, or that of the first
         one that is remembered, if that is longer.
         """
-        found = []
+        longest: dict[t.Optional[Policy], Outstanding] = {}
+
+        def hold(one: Outstanding) -> None:
+            known = longest.get(one.policy)
+            if known is None or one.expires > known.expires:
+                longest[one.policy] = one
+
         for served in self.served:
-            found.append(Outstanding(served.policy, expiry(served.until or now, served.policy.max_age)))
+            hold(Outstanding(served.policy, expiry(served.until or now, served.policy.max_age)))
             if served.after_unknown:
-                found.append(forgotten(served.since, max(forgotten_max_age, served.policy.max_age)))
-        return tuple(one for one in found if one.expires > now)
+                hold(forgotten(served.since, max(forgotten_max_age, served.policy.max_age)))
+        return tuple(one for one in longest.values() if one.expires > now)
 
     def with_found(self, policy: t.Optional[Policy], now: dt.datetime) -> tuple[History, t.Optional[Served]]:
         """This history and, if senders get a policy that no policy host serves, that one: it is served until now."""

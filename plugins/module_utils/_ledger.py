@@ -260,6 +260,7 @@ class Ledger:
 
     def _open_rows(self, told: t.Iterable[_Entry], files: t.Mapping[str, bytes], at: int) -> None:
         opened = set(self._connection.execute("SELECT domain, digest FROM policies WHERE until IS NULL"))
+        known = {domain for (domain,) in self._connection.execute("SELECT DISTINCT domain FROM policies")}
         rows = []
         for domain, body in files.items():
             key = domain, _digest(body)
@@ -274,7 +275,9 @@ class Ledger:
             key = entry.domain, _digest_of(entry.served)
             if key not in opened:
                 opened.add(key)
-                rows.append(_row(*key, entry.served, at, None, after_unknown=entry.after_unknown))
+                # This ledger may have been lost, and what it knew.
+                lost = entry.after_unknown and entry.domain not in known
+                rows.append(_row(*key, entry.served, at, None, after_unknown=lost))
         self._connection.executemany(_INSERT, rows)
 
     def _keep_found(self, told: t.Iterable[_Entry], at: int) -> None:

@@ -58,8 +58,8 @@ class Decision:
     record: str = KEEP
     # A certificate may be asked for: the name leads, or is about to lead, to the policy hosts.
     certificate: bool = False
-    # For the ledger: what is so and since when (none: as it was), a policy that was found, and whether what was
-    # served before is not known.
+    # For the ledger: what is so and since when (none: as it was), a policy that was found, and whether a ledger that
+    # knows nothing of the domain has missed what was served before.
     conditions: t.Optional[t.Mapping[str, dt.datetime]] = None
     found: t.Optional[Served] = None
     after_unknown: bool = False
@@ -94,7 +94,8 @@ class _Case:
     @property
     def after_unknown(self) -> bool:
         """Somebody announced a policy, and nothing is known of it."""
-        return not self.past.served and bool(self.observed.records)
+        known = any(not served.interrupted for served in self.past.served)
+        return not known and bool(self.observed.records)
 
     @property
     def published(self) -> tuple[Policy, ...]:
@@ -155,7 +156,7 @@ def _publish(case: _Case) -> Decision:
         certificate=_may_ask_for_certificate(standing),
         conditions={**mode_since, **kept_since},
         found=case.found,
-        after_unknown=case.after_unknown,
+        after_unknown=observed.records != (),
     )
 
 
@@ -218,11 +219,12 @@ def mode_to_serve(case: _Case, mx: tuple[str, ...]) -> tuple[str, tuple[Hold, ..
     The mode is empty where none may be served.
     """
     desired, observed = case.desired, case.observed
-    wanted = desired.mode or ("enforce" if was_enforcing(case) else "testing")
+    enforces = was_enforcing(case)
+    wanted = desired.mode or ("enforce" if enforces else "testing")
     if wanted == "none":
         return "none", (), {}
     failures = mx_failures(mx, observed)
-    if wanted == "enforce" and was_enforcing(case):
+    if wanted == "enforce" and enforces:
         return "enforce", tuple(Hold("mx-failing", text) for text in failures if observed.mx is not None), {}
     unready = tuple(Hold("mx-unready", text) for text in failures if desired.gate)
     since = {
@@ -240,10 +242,11 @@ def mode_to_serve(case: _Case, mx: tuple[str, ...]) -> tuple[str, tuple[Hold, ..
 
 def was_enforcing(case: _Case) -> bool:
     """Whether the domain enforces: P6, what enforces is never taken back because of what is seen."""
+    if case.past.served:
+        return any(policy.mode == "enforce" for policy in case.published)
     # Ids are hashes, so DNS remembers a policy even where no ledger does.
     enforcing = _wanted_policy(case.desired, "enforce")
-    announced = enforcing is not None and case.observed.record_id == policy_id(render_policy(enforcing))
-    return any(policy.mode == "enforce" for policy in case.published) or (announced and not case.past.served)
+    return enforcing is not None and case.observed.record_id == policy_id(render_policy(enforcing))
 
 
 def _may_enforce_unseen(case: _Case) -> bool:
@@ -351,7 +354,7 @@ def _withdraw(case: _Case) -> Decision:
     since = case.lasting(RECORD_GONE, None if observed.records is None else not observed.records)
     common: dict[str, t.Any] = {
         "found": case.found,
-        "after_unknown": case.after_unknown,
+        "after_unknown": observed.records != (),
         "conditions": {} if since is None else {RECORD_GONE: since},
     }
     if older or (observed.records and not current):

@@ -9,6 +9,7 @@ Private to this collection. Pure: the standard library only, no I/O.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 import typing as t
@@ -89,7 +90,7 @@ def mx_matches(host: str, patterns: t.Iterable[str]) -> bool:
 
     ``*.`` stands for exactly one whole left-most label. What is no host name, or no pattern, matches nothing.
     """
-    name = _folded(host)
+    name = _folded(host) if isinstance(host, str) else None
     if name is None:
         return False
     parent = name.partition(".")[2]
@@ -115,10 +116,10 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _folded(name: object) -> str | None:
+# Many domains share few MX hosts.
+@functools.lru_cache(maxsize=4096)
+def _folded(name: str) -> str | None:
     """A name made comparable, or None. DNS compares octets, so A-labels are taken as they are."""
-    if not isinstance(name, str):
-        return None
     text = name.removesuffix(".")
     if is_ascii_domain(text):
         return text.lower()

@@ -38,8 +38,8 @@ REMOVED = "removed"
 GONE = "gone"
 TO_GO = "to go"
 
-# With these holds, senders refuse mail as long as nobody mends it.
-REFUSED = frozenset({"mx-failing", "mx-early"})
+# With these holds, senders refuse MX hosts, and mail where there is no other, as long as nobody mends it.
+AT_RISK = frozenset({"mx-failing", "mx-early"})
 
 Document = dict[str, t.Any]
 
@@ -217,8 +217,8 @@ def _done(domain: Document) -> str:
 
 def _state(domain: Document) -> str:
     """A word or two for the end of the line."""
-    if REFUSED.intersection(_codes(domain)):
-        return "MAIL REFUSED"
+    if AT_RISK.intersection(_codes(domain)):
+        return "MAIL AT RISK"
     if any(_needs_somebody(hold) for hold in domain["holds"]):
         return "held"
     if any(hold["waits"] for hold in domain["holds"]):
@@ -262,7 +262,7 @@ def _reasons(domains: t.Sequence[Document]) -> list[str]:
             by_code.setdefault(hold["code"], []).append((domain["domain"], hold))
 
     def urgency(code: str) -> tuple[bool, bool, bool]:
-        return code not in REFUSED, HOLD_KINDS[code].waits, HOLD_KINDS[code].effect == NOTHING
+        return code not in AT_RISK, HOLD_KINDS[code].waits, HOLD_KINDS[code].effect == NOTHING
 
     order = sorted(by_code, key=urgency)
     lines = [line for code in order for line in _reason(code, by_code[code])]

@@ -176,7 +176,7 @@ class Simulation(RuleBasedStateMachine):
         number=st.integers(0, 2),
         change=st.one_of(
             st.fixed_dictionaries({"mx": st.sampled_from(PATTERNS)}),
-            st.fixed_dictionaries({"mode": st.sampled_from(("enforce", "enforce", "testing", "none"))}),
+            st.fixed_dictionaries({"mode": st.sampled_from(("enforce", "enforce", "testing", "none", ""))}),
             st.fixed_dictionaries({"max_age": st.sampled_from(MAX_AGES)}),
             st.fixed_dictionaries({"testing_days": st.sampled_from((0, 1, 7))}),
             st.fixed_dictionaries({"state": st.sampled_from(("present", "absent"))}),
@@ -213,9 +213,10 @@ class Simulation(RuleBasedStateMachine):
     def _may_put(self, domain: Domain, host: str) -> bool:
         """Whether the last report allows to put an MX host into DNS."""
         said, desired = domain.reported, domain.desired
-        if said is None or desired is None or not matches(host, desired.mx) or not matches(host, tuple(said["mx"])):
+        if said is None or desired is None or said["stage"] == "pending":
             return False
-        if said["stage"] == "pending":
+        # A report tells when the hosts of the inventory that it was made for may come.
+        if not all(matches(host, patterns) for patterns in (desired.mx, domain.reported_mx, tuple(said["mx"]))):
             return False
         return all(
             hold["code"] != "mx-new"
@@ -318,7 +319,7 @@ class Simulation(RuleBasedStateMachine):
         held = {hold["code"] for hold in (domain.reported or {}).get("holds", ())}
         if domain.desired is None:
             return
-        if "history-lost" in held and domain.desired.mode == "enforce":
+        if "history-lost" in held and domain.desired.mode != "none":
             self.world.desire(domain, replace(domain.desired, mode="testing"))
 
     def _pass_quietly(self) -> None:
@@ -347,8 +348,9 @@ def _missing(world: World, domain: Domain) -> t.Iterator[str]:
         if bodies != {None} or domain.txt.value or (set(domain.address.value) & set(world.addresses)):
             yield f"{domain.name}: {said['stage']}, there is {bodies} {domain.txt.value} {domain.address.value}"
     else:
-        max_age = desired.max_age if desired.mode == "enforce" else DAY
-        body = render_policy(Policy(desired.mode, desired.mx, max_age))
+        mode = desired.mode or ("enforce" if domain.enforced else "testing")
+        max_age = desired.max_age if mode == "enforce" else DAY
+        body = render_policy(Policy(mode, desired.mx, max_age))
         if bodies != {body} or domain.txt.value != (f"v=STSv1; id={id_of(body)}",):
             yield f"{domain.name}: {said['stage']}, there is {bodies} {domain.txt.value}"
 

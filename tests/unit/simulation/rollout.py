@@ -16,9 +16,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy_files i
 
 from world import (
     ELSEWHERE,
-    LEGACY_ID,
     Broken,
-    asks_for_enforce,
     Document,
     Domain,
     PolicyHost,
@@ -62,11 +60,7 @@ class Rollout:
         evidence = self._observe()
         self.plan = plan = self._plan(evidence)
         for entry in plan["domains"]:
-            if (
-                entry["found"]
-                and entry["found"]["mode"] == "enforce"
-                and asks_for_enforce(self.desired[entry["domain"]])
-            ):
+            if entry["found"] and entry["found"]["mode"] == "enforce":
                 self.world.domains[entry["domain"]].enforced = True
         for record_set in plan["record_sets"]["prepare"]:
             yield from self._apply(record_set)
@@ -101,10 +95,17 @@ class Rollout:
         for index, name in enumerate(self.desired):
             domain = self.world.domains[name]
             domains[name] = self._see(domain, "" if index else self.trouble.probe)
-            known = any(name in ledger["domains"] for ledger in ledgers.values())
-            if id_in(domain.txt.value) is not None and ELSEWHERE not in domain.address.value and not known:
+            if id_in(domain.txt.value) is not None and not any(self._knows(host, domain) for host in managed):
                 self.forgotten.add(name)
         return Evidence(served, ledgers, {"host": "c", "domains": domains})
+
+    @staticmethod
+    def _knows(host: PolicyHost, domain: Domain) -> bool:
+        """Whether a host knows a policy that was served, and not only one that a run wrote down before it died."""
+        if domain.file in host.files:
+            return True
+        rows = host.ledger.describe()["domains"].get(domain.name, {"served": ()})["served"] if host.ledger else ()
+        return any(row["until"] for row in rows)
 
     def _read_ledger(self, host: PolicyHost) -> Document:
         found: Document = {"state": host.ledger_state, "trouble": "", "revision": 0, "written": None, "domains": {}}
@@ -236,6 +237,7 @@ class Rollout:
         self.completed = True
         for domain in self.world.domains.values():
             domain.reported = None
+            domain.reported_mx = self.desired[domain.name].mx if domain.name in self.desired else ()
         for entry in self.plan["domains"]:
             failed = {"stage": "pending"} if entry["domain"] in self._failed else {}
             self.world.domains[entry["domain"]].reported = {**entry, **failed}

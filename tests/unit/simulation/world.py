@@ -73,8 +73,9 @@ def id_of(body: bytes) -> str:
 matches = functools.lru_cache(maxsize=100_000)(mx_matches)
 
 
-def asks_for_enforce(desired: Desired) -> bool:
-    return desired.state == "present" and desired.mode == "enforce"
+def may_enforce(desired: Desired) -> bool:
+    """Whether the inventory wants a domain to enforce, or does not mind that it does."""
+    return desired.state == "present" and desired.mode in ("enforce", "")
 
 
 class Answers(t.Generic[Value]):
@@ -113,6 +114,7 @@ class Domain:
     legacy: t.Optional[bytes] = None
     # What the last completed run said of it.
     reported: t.Optional[Document] = None
+    reported_mx: tuple[str, ...] = ()
     # Policy -> when a sender could fetch it for the last time.
     fetched: dict[Policy, int] = field(default_factory=dict)
     # Address -> since when it serves what it serves.
@@ -435,7 +437,7 @@ class World:
         invented = set(policy.mx) - domain.patterns
         if invented:
             raise Broken(f"P6 the patterns {invented} of {domain.name} come from nowhere")
-        asked = asks_for_enforce(desired)
+        asked = may_enforce(desired)
         if policy.mode == "testing" and domain.enforced and asked:
             raise Broken(f"P6 {domain.name} enforces, and is taken back to testing")
         if policy.mode != "enforce":
@@ -446,13 +448,15 @@ class World:
             self._check_step(domain, policy, run, desired)
 
     def _enforces_somewhere(self, domain: Domain) -> bool:
-        return any(
-            policy is not None and policy.mode == "enforce"
-            for policy in (self.policy_at(host.address, domain) for host in self.hosts)
-        )
+        """Whether senders may get a policy that enforces, also from an address that is in caches only."""
+        former = {address for value, _until in domain.address.former(self.now) for address in value}
+        policies = [self.policy_at(address, domain) for address in {*self.addresses, *domain.address.value, *former}]
+        return any(policy is not None and policy.mode == "enforce" for policy in policies)
 
     def _check_step(self, domain: Domain, policy: Policy, run: Run, desired: Desired) -> None:
         """The step to enforce, by what was to be seen when it was decided (P6)."""
+        if desired.mode != "enforce":
+            raise Broken(f"P6 {domain.name} steps to enforce, and nobody asked for it")
         seen = run.seen_mx[domain.name]
         if not seen or any(bad or not matches(host, policy.mx) for host, bad in seen.items()):
             raise Broken(f"P6 {domain.name} steps to enforce with the MX hosts {seen} and {policy.mx}")

@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._finding import Finding
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._hold import HOLD_KINDS
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._report import (
-    REFUSED,
+    AT_RISK,
     SCHEMA,
     Run,
     make_report,
@@ -273,7 +273,7 @@ def test_mail_that_is_refused_now_is_loud_and_first() -> None:
         "mx3.example.net is in DNS, and senders may hold a policy without it", "mx-early", "2026-12-01T00:00:00+00:00"
     )
     report, lines = reported(Run(plan(enforcing("a.example", failing), enforcing("b.example", early))))
-    assert [line for line in lines if line.endswith("MAIL REFUSED")] == [lines[1], lines[3]]
+    assert [line for line in lines if line.endswith("MAIL AT RISK")] == [lines[1], lines[3]]
     assert needing_somebody(report) == {"a.example": "mx-failing", "b.example": "mx-early"}
     others = [entry(f"d{n}.example", "pending", hold("no", "dns-failure")) for n in range(50)]
     _report, lines = reported(Run(plan(*others, enforcing("a.example", failing))))
@@ -289,7 +289,7 @@ def test_time_alone_needs_nobody_and_neither_does_what_holds_nothing(code: str) 
     fails = not kind.waits and kind.effect in ("announce", "step")
     assert needing_somebody(report) == ({"a.example": code} if fails else {})
     word = "waits" if kind.waits else "held" if fails else "ok, but"
-    assert lines[1].endswith("MAIL REFUSED" if code in REFUSED else word)
+    assert lines[1].endswith("MAIL AT RISK" if code in AT_RISK else word)
     assert (f"  {code}: {kind.remedy}" in lines) == (not kind.waits)
     assert (" 1 held, " in lines[-1]) == fails
     assert (" 1 waiting, " in lines[-1]) == kind.waits
