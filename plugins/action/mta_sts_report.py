@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import typing as t
+from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
@@ -62,7 +63,8 @@ class ActionModule(ActionBase):
         run = Run(
             read_document(params["plan"]),
             observed,
-            [read_document(path) for path in params["record_sets"]],
+            # A run that ended early did not come to all of them.
+            [read_document(path) for path in params["record_sets"] if Path(path).exists()],
             self._task.check_mode,
             {str(host): str(text) for host, text in params["troubles"].items()},
         )

@@ -14,7 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ._finding import printable
-from ._history import TOLERANCE, History, Served
+from ._history import CLOCKS_DIFFER, LONGEST_RUN, History, Served
 from ._hold import Hold
 from ._observed import ADDRESS_ELSEWHERE, ADDRESS_MISSING, ADDRESS_OURS, ADDRESS_UNKNOWN, Observed, Proof
 from ._policy import Policy, PolicyError
@@ -28,8 +28,6 @@ WITHOUT: t.Final = {
     "renewal": "no newer certificate for",
     "removal": "still a certificate for",
 }
-# No run takes longer between the reading of a ledger and a plan, so a host's clock that far back is wrong.
-LONGEST_RUN: t.Final = dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -134,6 +132,7 @@ def observed_of(domain: str, site: Site, evidence: Evidence) -> t.Optional[Obser
     return Observed(
         address=address,
         addresses=addresses,
+        partly_ours=address == ADDRESS_ELSEWHERE and not set(site.addresses).isdisjoint(live["addresses"]),
         records=None if live["records"] is None else tuple(live["records"]),
         record_id=live["record_id"],
         record_ttl=site.ttl,
@@ -159,11 +158,11 @@ def _unread(site: Site, ledgers: t.Mapping[str, Document]) -> t.Iterator[Hold]:
 def _wrong_clocks(ledgers: t.Mapping[str, Document], now: dt.datetime) -> t.Iterator[Hold]:
     for host, ledger in ledgers.items():
         written, clock = ledger["written"], _time(ledger["now"])
-        if written is not None and _time(written) > now + TOLERANCE:
+        if written is not None and _time(written) > now + CLOCKS_DIFFER:
             yield Hold(
                 "clock", f"the ledger of {host} was written at {written}, and here it is {now:%Y-%m-%d %H:%M} UTC"
             )
-        elif not now - LONGEST_RUN < clock < now + TOLERANCE:
+        elif not now - LONGEST_RUN < clock < now + CLOCKS_DIFFER:
             yield Hold("clock", f"on {host} it is {clock:%Y-%m-%d %H:%M} UTC, and here {now:%Y-%m-%d %H:%M} UTC")
 
 

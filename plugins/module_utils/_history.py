@@ -18,8 +18,11 @@ from ._names import mx_matches
 from ._policy import Policy
 
 DAY: t.Final = dt.timedelta(days=1)
-# By how much clocks may differ, and how long an answer that is under way may take.
-TOLERANCE: t.Final = dt.timedelta(minutes=10)
+CLOCKS_DIFFER: t.Final = dt.timedelta(minutes=10)
+# What a run replaces is served until it gets there.
+LONGEST_RUN: t.Final = dt.timedelta(hours=1)
+# By how much later than is known a sender may have fetched a policy.
+TOLERANCE: t.Final = LONGEST_RUN + CLOCKS_DIFFER
 # A policy that somebody else serves may be fetched there until the addresses have left all caches.
 ELSEWHERE_LASTS: t.Final = DAY
 

@@ -32,6 +32,8 @@ Document = dict[str, t.Any]
 MEMORY: t.Final = ":memory:"
 # How long somebody else may be writing, in seconds.
 PATIENCE: t.Final = 30.0
+# So many policies of others are remembered for each domain.
+FOUND_LIMIT: t.Final = 8
 # For how many seconds a policy is remembered after no sender can hold it any more.
 REMEMBERED: t.Final = 400 * 86400
 
@@ -298,12 +300,23 @@ class Ledger:
                 longer.append((until, known[key][1]))
         self._connection.executemany("UPDATE policies SET until = ? WHERE rowid = ?", longer)
         self._connection.executemany(_INSERT, rows)
+        # Others may serve another one with every run. A later row says that what was before it is not known.
+        self._connection.executemany(
+            "DELETE FROM policies WHERE domain = ?1 AND after_unknown AND until IS NOT NULL AND rowid NOT IN ("
+            "SELECT rowid FROM policies WHERE domain = ?1 AND after_unknown ORDER BY rowid DESC LIMIT ?2)",
+            [(row[0], FOUND_LIMIT) for row in rows],
+        )
 
     def _keep_conditions(self, told: t.Iterable[_Entry]) -> None:
         known: dict[str, dict[str, int]] = {}
         for domain, condition, since in self._connection.execute(_CONDITIONS):
             known.setdefault(domain, {})[condition] = since
         over, new = [], []
+        told = [*told]
+        if any(entry.conditions is not None for entry in told):
+            # What a plan does not name is not looked at, so that nothing lasts.
+            for domain in known.keys() - {entry.domain for entry in told}:
+                over += [(domain, condition) for condition in known[domain]]
         for entry in told:
             if entry.conditions is None:
                 continue

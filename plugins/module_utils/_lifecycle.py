@@ -36,6 +36,8 @@ RECORD_GONE = "record-gone"
 UNNEEDED = "unneeded "
 
 STAGES = {"testing": "testing", "enforce": "enforcing", "none": "none"}
+# So many patterns of one policy may stay: what others publish is not bounded otherwise.
+KEPT_LIMIT: t.Final = 400
 # Ids that were derived as ours are.
 _OUR_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -149,7 +151,11 @@ def _publish(case: _Case) -> Decision:
     return Decision(
         "pending" if blocking else STAGES[mode],
         wanted,
-        blocking + holds_of_mode + holds_of_kept + holds_of_mx(case, mx) + _notes(desired, observed),
+        blocking
+        + holds_of_mode
+        + holds_of_kept
+        + holds_of_mx(case, mx, enforces=mode == "enforce")
+        + _notes(desired, observed),
         now,
         serve=True,
         record=KEEP if blocking else ANNOUNCE,
@@ -183,7 +189,7 @@ def kept_patterns(case: _Case) -> tuple[tuple[str, ...], dict[str, dt.datetime],
     desired, observed, now = case.desired, case.observed, case.now
     if desired.mode == "none":
         return (), {}, ()
-    served = [pattern for policy in case.published for pattern in policy.mx]
+    served = [pattern for policy in case.published for pattern in policy.mx[:KEPT_LIMIT]]
     kept: list[str] = []
     since: dict[str, dt.datetime] = {}
     holds = []
@@ -209,8 +215,11 @@ def _only_matched_by(pattern: str, hosts: t.Iterable[str], others: tuple[str, ..
 
 
 def _in_caches(ttl: int) -> dt.timedelta:
-    """How long an answer may be in caches; hardly any TTL is longer than a day, and many are told too short."""
-    return max(dt.timedelta(seconds=ttl), DAY)
+    """How long an answer may be in caches; hardly any TTL is longer than a day, and many are told too short.
+
+    Resolvers keep nothing for longer than a week, whatever they are told.
+    """
+    return min(max(dt.timedelta(seconds=ttl), DAY), 7 * DAY)
 
 
 def mode_to_serve(case: _Case, mx: tuple[str, ...]) -> tuple[str, tuple[Hold, ...], dict[str, dt.datetime]]:
@@ -225,7 +234,8 @@ def mode_to_serve(case: _Case, mx: tuple[str, ...]) -> tuple[str, tuple[Hold, ..
         return "none", (), {}
     failures = mx_failures(mx, observed)
     if wanted == "enforce" and enforces:
-        return "enforce", tuple(Hold("mx-failing", text) for text in failures if observed.mx is not None), {}
+        told = desired.gate and observed.mx is not None
+        return "enforce", tuple(Hold("mx-failing", text) for text in failures if told), {}
     unready = tuple(Hold("mx-unready", text) for text in failures if desired.gate)
     since = {
         TESTING: case.lasting(TESTING, _is_testing_in_the_wild(observed)),
@@ -233,20 +243,27 @@ def mode_to_serve(case: _Case, mx: tuple[str, ...]) -> tuple[str, tuple[Hold, ..
     }
     known = {name: time for name, time in since.items() if time is not None}
     if desired.mode != "testing" and _may_enforce_unseen(case):
-        lost = Hold("history-lost", HOLD_KINDS["history-lost"].cause)
+        # The patterns are forgotten, too: also those that were kept for an MX set that is still in caches.
+        until = known[READY] + _in_caches(observed.mx_ttl) if READY in known else None
         decided = desired.mode == "enforce" and _is_forgotten(case) and not unready
-        return ("enforce", (), known) if decided else ("", (lost, *unready), known)
+        if decided and (not desired.gate or (until is not None and until <= case.now)):
+            return "enforce", (), known
+        lost = Hold("history-lost", HOLD_KINDS["history-lost"].cause, until if decided else None)
+        return "", (lost, *unready), known
     missing = testing_period(case, known) + unready if wanted == "enforce" else ()
+    if wanted == "enforce" and observed.address not in (ADDRESS_OURS, ADDRESS_MISSING) and not missing:
+        missing = (Hold("testing-period", "senders are not led to the policy hosts yet"),)
     return "testing" if missing or wanted == "testing" else "enforce", missing, known
 
 
 def was_enforcing(case: _Case) -> bool:
     """Whether the domain enforces: P6, what enforces is never taken back because of what is seen."""
-    if case.past.served:
-        return any(policy.mode == "enforce" for policy in case.published)
+    if any(policy.mode == "enforce" for policy in case.published):
+        return True
     # Ids are hashes, so DNS remembers a policy even where no ledger does.
     enforcing = _wanted_policy(case.desired, "enforce")
-    return enforcing is not None and case.observed.record_id == policy_id(render_policy(enforcing))
+    announced = enforcing is not None and case.observed.record_id == policy_id(render_policy(enforcing))
+    return announced and not any(case.observed.record_id == _id_of(one.policy) for one in case.past.served)
 
 
 def _may_enforce_unseen(case: _Case) -> bool:
@@ -315,7 +332,7 @@ def mx_failures(mx: t.Iterable[str], observed: Observed) -> tuple[str, ...]:
     return (*unmatched, *observed.mx_failures)
 
 
-def holds_of_mx(case: _Case, mx: tuple[str, ...]) -> tuple[Hold, ...]:
+def holds_of_mx(case: _Case, mx: tuple[str, ...], *, enforces: bool) -> tuple[Hold, ...]:
     """When an MX host may come into DNS, and which have come too early.
 
     A sender refuses a host that the policy it holds does not name, whatever is served now (RFC 8461 8.3).
@@ -325,14 +342,15 @@ def holds_of_mx(case: _Case, mx: tuple[str, ...]) -> tuple[Hold, ...]:
     holds = []
     for host in live:
         refusing = [one.expires for one in enforced if one.policy is not None and not one.accepts(host)]
-        if refusing and mx_matches(host, mx):
+        # Of one that the policy itself does not name, mx-failing tells.
+        if refusing and (not enforces or mx_matches(host, mx)):
             holds.append(Hold("mx-early", f"{host} is in DNS, and senders may hold a policy without it", max(refusing)))
     for pattern in case.desired.mx:
         refusing = [one.expires for one in enforced if not one.accepts(pattern)]
         # Of a '*.' pattern more hosts may come than those that are there.
         if refusing and pattern not in live:
             holds.append(
-                Hold("mx-new", f"put {pattern} into DNS only then: senders hold policies without it", max(refusing))
+                Hold("mx-new", f"put {pattern} into DNS only then: senders may hold policies without it", max(refusing))
             )
     return tuple(holds)
 
@@ -357,13 +375,14 @@ def _withdraw(case: _Case) -> Decision:
         "after_unknown": observed.records != (),
         "conditions": {} if since is None else {RECORD_GONE: since},
     }
-    if older or (observed.records and not current):
+    told = any(policy.mode == "none" and observed.record_id == _id_of(policy) for policy in current)
+    if older or (observed.records and not told):
         until = max([one.expires for one in older], default=None)
         blocking = standing or holds_of_proof(policy, observed)
         wait = Hold("withdrawal-policies", "senders may hold older policies", until)
         return Decision(
             "pending" if blocking else "withdrawing", policy,
-            (*blocking, wait, *holds_of_mx(case, policy.mx)), now, serve=True,
+            (*blocking, wait, *holds_of_mx(case, policy.mx, enforces=False)), now, serve=True,
             record=KEEP if blocking else ANNOUNCE, certificate=_may_ask_for_certificate(standing), **common,
         )  # fmt: skip
     if observed.records is None or (observed.records and observed.foreign_records and not desired.replace_foreign):
@@ -372,10 +391,11 @@ def _withdraw(case: _Case) -> Decision:
     if since is None or gone > now:
         wait = Hold("withdrawal-record", "the record is removed; the policy goes when it is in no cache", gone)
         return Decision(
-            "withdrawing", policy, (wait,), now, serve=bool(current), record=REMOVE,
+            "withdrawing", policy, (wait,), now, serve=bool(current), record=REMOVE if observed.records else KEEP,
             certificate=bool(current) and _may_ask_for_certificate(standing), **common,
         )  # fmt: skip
-    stage = "withdrawing" if current or name_stays else "absent"
+    # An address that is left then is a wildcard's, or another hand's.
+    stage = "withdrawing" if current else "absent"
     left = tuple(Hold("renewal", text) for text in observed.removal_failures)
     return Decision(stage, None, left, now, remove=True, **common)
 

@@ -59,3 +59,5 @@ class Observed:
     renewal_failures: tuple[str, ...] = ()
     # Of policy hosts that have the certificate of a policy that is gone.
     removal_failures: tuple[str, ...] = ()
+    # Of addresses elsewhere: there are others that lead to policy hosts.
+    partly_ours: bool = False

@@ -71,6 +71,9 @@ def publish(order: Order, *, check_mode: bool) -> Publication:
 def carry_out(order: Order, ledger: Ledger, present: t.Mapping[str, bytes], pending: t.Sequence[Change]) -> None:
     """The steps, of which every one depends on those before it."""
     entries = [{**entry, "domain": to_ascii(entry["domain"])} for entry in order.entries]
+    if not any(map(_decided, entries)):
+        # Nothing is, where a clock is wrong: a wrong time in the ledger would outlast it.
+        return
     ledger.record(entries, bodies_by_domain(present), order.at, order.revision)
     try:
         write_files(order.directory, pending)
@@ -81,6 +84,11 @@ def carry_out(order: Order, ledger: Ledger, present: t.Mapping[str, bytes], pend
             settle(order, ledger)
         raise
     settle(order, ledger)
+
+
+def _decided(entry: t.Mapping[str, t.Any]) -> bool:
+    """Whether a plan says anything of a domain that a policy host has to know."""
+    return bool(entry["serve"] or entry.get("remove") or entry.get("found") or entry.get("conditions") is not None)
 
 
 def settle(order: Order, ledger: Ledger) -> None:

@@ -36,7 +36,9 @@ options:
     description: Results document of M(postmaster.mta_sts.mta_sts_verify).
     type: path
   record_sets:
-    description: Results documents of M(postmaster.mta_sts.rfc2136_record_sets).
+    description:
+      - Results documents of M(postmaster.mta_sts.rfc2136_record_sets).
+      - One that does not exist is left out, as a run may end before it comes to it.
     type: list
     elements: path
     default: []

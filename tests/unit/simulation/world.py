@@ -115,6 +115,7 @@ class Domain:
     # What the last completed run said of it.
     reported: t.Optional[Document] = None
     reported_mx: tuple[str, ...] = ()
+    reported_at: int = 0
     # Policy -> when a sender could fetch it for the last time.
     fetched: dict[Policy, int] = field(default_factory=dict)
     # Address -> since when it serves what it serves.
@@ -125,6 +126,8 @@ class Domain:
     testing_since: t.Optional[int] = None
     # Senders were told to enforce, and the inventory did not ask for anything else since.
     enforced: bool = False
+    # Until when a policy host served a policy that enforces.
+    enforced_until: int = 0
     # When it was stepped to enforce without a testing period, because the operator wants none.
     hasty: int = 0
     senders: list[Sender] = field(default_factory=list)
@@ -233,6 +236,8 @@ class World:
         # Numbers what changes on policy hosts, as much may happen in one second.
         self.change = 0
         self.changes: dict[tuple[str, str], int] = {}
+        # What was written by runs, with the number of the change and the run.
+        self.written: dict[str, tuple[int, Run]] = {}
         self._at = {host.address: host for host in self.hosts}
         for domain in self.domains.values():
             domain.senders = [Sender(kind, place) for place, kind in enumerate(KINDS)]
@@ -325,6 +330,11 @@ class World:
             for sender in domain.senders:
                 sender.mail(self, domain)
 
+    def close(self) -> None:
+        for host in self.hosts:
+            if host.ledger is not None:
+                host.ledger.close()
+
     def wait(self, seconds: int) -> None:
         if seconds:
             self.look()
@@ -338,6 +348,7 @@ class World:
         if policy is None:
             raise Broken(f"P1 {host.name} gets a policy for {domain.name} that nobody can read")
         self._check_served(domain, policy, run)
+        self._check_order(f"{host.name} {domain.file}", run)
         self._place(host, domain, body)
         self.look_at(domain)
 
@@ -351,6 +362,7 @@ class World:
             self._check_announced(domain, texts, run)
         else:
             self._check_record_removal(domain, run)
+        self._check_order(f"_mta-sts.{domain.name}", run)
         domain.txt.set(texts, self.now)
         self._note_announced(domain)
         self.look_at(domain)
@@ -364,6 +376,9 @@ class World:
 
     def _place(self, host: PolicyHost, domain: Domain, body: t.Optional[bytes]) -> None:
         self.observe_fetches(domain)
+        before = policy_in(host.files.get(domain.file, b""))
+        if before is not None and before.mode == "enforce":
+            domain.enforced_until = self.now
         if body is None:
             host.files.pop(domain.file, None)
         else:
@@ -375,6 +390,14 @@ class World:
     def _note_change(self, host: PolicyHost, domain: Domain) -> None:
         self.change += 1
         self.changes[host.name, domain.name] = self.change
+
+    def check_ledger(self, host: PolicyHost) -> None:
+        """What is served is in the ledger as long as it is served: it says too much, and never too little (P8)."""
+        rows = host.ledger.describe()["domains"] if host.ledger else {}
+        for name, body in host.bodies().items():
+            served = rows.get(name, {"served": ()})["served"]
+            if not any(row["id"] == id_of(body) and row["until"] is None for row in served):
+                raise Broken(f"P8 {host.name} serves a policy of {name} that its ledger does not know")
 
     # --- what happens to it -------------------------------------------------------------------------------
 
@@ -448,7 +471,12 @@ class World:
             self._check_step(domain, policy, run, desired)
 
     def _enforces_somewhere(self, domain: Domain) -> bool:
-        """Whether senders may get a policy that enforces, also from an address that is in caches only."""
+        """Whether senders may get a policy that enforces, also from an address that is in caches only.
+
+        As clocks differ, one that was replaced just now may count as served.
+        """
+        if self.now <= domain.enforced_until + 20 * MINUTE:
+            return True
         former = {address for value, _until in domain.address.former(self.now) for address in value}
         policies = [self.policy_at(address, domain) for address in {*self.addresses, *domain.address.value, *former}]
         return any(policy is not None and policy.mode == "enforce" for policy in policies)
@@ -482,6 +510,14 @@ class World:
             if self.changes.get((host.name, domain.name), 0) <= run.proved_at:
                 raise Broken(f"P1 the id of {domain.name} is announced, and {host.name} serves {body!r}")
 
+    def _check_order(self, what: str, run: Run) -> None:
+        """What another run wrote since this one looked is not undone by it (P8)."""
+        self.change += 1
+        change, writer = self.written.get(what, (0, run))
+        if writer is not run and change > run.looked_at:
+            raise Broken(f"P8 {what} is written by a run that does not know what it was")
+        self.written[what] = self.change, run
+
     def _check_record_removal(self, domain: Domain, run: Run) -> None:
         desired = run.desired.get(domain.name)
         if desired is None or desired.state != "absent":
@@ -509,5 +545,7 @@ class Run(t.Protocol):
     seen_mx: dict[str, dict[str, bool]]
     # Domains of which no ledger knows anything though DNS announces a policy of ours.
     forgotten: set[str]
+    # Numbers of changes.
+    looked_at: int
     proved_at: int
     overtaken: bool

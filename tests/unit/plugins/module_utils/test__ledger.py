@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.postmaster.mta_sts.plugins.module_utils import _ledger
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import (
+    FOUND_LIMIT,
     MIGRATIONS,
     REMEMBERED,
     Ledger,
@@ -234,7 +235,8 @@ def test_conditions_are_replaced_and_left_alone(ledger: Ledger) -> None:
     ledger.record([unserved("b.example", conditions={"ready": time_text(NOW)})], {}, NOW)
     assert ledger.describe()["domains"]["b.example"]["served"] == []
     ledger.record([entry("t", conditions={})], {}, NOW)
-    assert (conditions(ledger), conditions(ledger, "b.example")) == ({}, {"ready": NOW})
+    # What a plan does not name is not looked at, and so does not last.
+    assert (conditions(ledger), conditions(ledger, "b.example")) == ({}, {})
 
 
 def test_what_nobody_can_hold_any_more_is_forgotten(ledger: Ledger) -> None:
@@ -698,3 +700,29 @@ def test_times() -> None:
     assert time_seconds("2026-11-23T12:00:00+02:00") == time_seconds("2026-11-23T10:00:00+00:00") == NOW
     with pytest.raises(ValueError, match="no time zone"):
         time_seconds("2026-11-23T10:00:00")
+
+
+def entry_of(domain: str, **more: t.Any) -> dict[str, t.Any]:
+    return {"domain": domain, "serve": False, "mode": None, "mx": [], "max_age": None, **more}
+
+
+def test_what_others_serve_does_not_fill_the_ledger() -> None:
+    """P7: somebody who serves another policy with every run harms nobody but himself."""
+    with Ledger(":memory:") as ledger:
+        for number in range(50):
+            found = {"mode": "enforce", "mx": [f"mx{number}.example"], "max_age": 86400, "until": time_text(number + 9)}
+            ledger.record([entry_of("a.example", found=found)], {}, number)
+        rows = ledger.describe()["domains"]["a.example"]["served"]
+    assert len(rows) == FOUND_LIMIT
+    assert rows[-1]["mx"] == ["mx49.example"]
+    assert all(row["after_unknown"] for row in rows)
+
+
+def test_a_condition_does_not_outlast_the_entry_of_its_domain() -> None:
+    with Ledger(":memory:") as ledger:
+        lasting = {"conditions": {"testing": time_text(1)}}
+        ledger.record([entry_of("a.example", **lasting), entry_of("b.example", **lasting)], {}, 1)
+        ledger.record([entry_of("b.example", conditions=None)], {}, 2)
+        assert set(ledger.describe()["domains"]) == {"a.example", "b.example"}
+        ledger.record([entry_of("b.example", **lasting)], {}, 3)
+        assert set(ledger.describe()["domains"]) == {"b.example"}

@@ -452,8 +452,8 @@ def test_p6_dns_remembers_what_enforces_when_all_ledgers_are_lost(failures: tupl
     decision = run(ENFORCE, History(), dataclasses.replace(announces(id_of(ENFORCED)), mx_failures=failures))
     assert (decision.policy, decision.record, decision.after_unknown) == (ENFORCED, ANNOUNCE, True)
     assert codes(decision) == ["mx-failing"] * len(failures)
-    # Where a ledger remembers, it is right: this record is one that was left behind.
-    assert mode(run(ENFORCE, past(row(LEFT)), announces(id_of(ENFORCED)))) == "testing"
+    # Nor does a ledger that was restored, and does not know of it, make testing of it.
+    assert mode(run(ENFORCE, past(row(TESTED)), announces(id_of(ENFORCED)))) == "enforce"
 
 
 FORGOTTEN: dict[str, tuple[Observed, str, list[str]]] = {
@@ -470,8 +470,15 @@ FORGOTTEN: dict[str, tuple[Observed, str, list[str]]] = {
 
 @pytest.mark.parametrize(("observed", "expected", "held"), FORGOTTEN.values(), ids=FORGOTTEN)
 def test_p6_an_id_whose_policy_nobody_remembers(observed: Observed, expected: str, held: list[str]) -> None:
-    decision = run(ENFORCE, History(), observed)
+    decision = run(ENFORCE, past(ready=DAY), observed)
     assert (mode(decision), codes(decision), decision.after_unknown) == (expected, held, True)
+
+
+def test_p4_what_is_forgotten_is_enforced_when_no_older_mx_set_is_in_caches() -> None:
+    decision = run(ENFORCE, past(ready=DAY - HOUR), announces("0" * 32))
+    assert (decision.stage, decision.policy, decision.serve, decision.record) == ("pending", None, False, KEEP)
+    assert hold(decision, "history-lost").until == NOW + HOUR
+    assert decision.conditions == {"ready": NOW - DAY + HOUR}
 
 
 @pytest.mark.parametrize(("seen_of_mx", "messages"), list(GATE.values())[1:], ids=list(GATE)[1:])
@@ -607,12 +614,16 @@ def test_a_new_wildcard_is_new_although_hosts_of_it_were_named() -> None:
 
 
 def test_in_the_first_run_after_the_ledgers_were_lost_every_mx_host_may_be_new() -> None:
-    decision = run(MOVE, History(), announces("20260101T000000"))
+    decision = run(MOVE, past(ready=DAY), announces("20260101T000000"))
     assert hold(decision, "mx-new").until == NOW + DAY + MONTH + TOLERANCE
     shorter = dataclasses.replace(MOVE, max_age=3600)
-    assert hold(run(shorter, History(), announces("20260101T000000")), "mx-new").until == NOW + 31 * DAY + TOLERANCE
+    assert (
+        hold(run(shorter, past(ready=DAY), announces("20260101T000000")), "mx-new").until == NOW + 31 * DAY + TOLERANCE
+    )
     longer = dataclasses.replace(MOVE, max_age=90 * 86400)
-    assert hold(run(longer, History(), announces("20260101T000000")), "mx-new").until == NOW + 91 * DAY + TOLERANCE
+    assert (
+        hold(run(longer, past(ready=DAY), announces("20260101T000000")), "mx-new").until == NOW + 91 * DAY + TOLERANCE
+    )
 
 
 def test_an_mx_host_that_came_into_dns_too_early_is_told() -> None:
@@ -753,7 +764,7 @@ def test_withdrawal_needs_the_proof_and_an_address_as_every_announcement(address
 
 
 def test_mode_none_that_cannot_be_announced_is_told() -> None:
-    decision = run(LEAVE, past(row(ENFORCED)), seen(ENFORCED, **ELSEWHERE))
+    decision = run(LEAVE, past(row(ENFORCED)), seen(ENFORCED, **ELSEWHERE, partly_ours=True))
     assert (decision.stage, decision.record, decision.certificate) == ("pending", KEEP, False)
     assert codes(decision) == ["address-elsewhere", "withdrawal-policies"]
 
@@ -828,7 +839,7 @@ def test_the_record_counts_as_gone_from_when_it_is_first_seen_to_be_gone() -> No
 
 
 ALL_GONE: dict[str, tuple[Desired, Observed, tuple[Served, ...], str]] = {
-    "the name is there still": (LEAVE, seen(), (row(LEFT, until=HOUR),), "withdrawing"),
+    "the name is there still, as a wildcard's": (LEAVE, seen(), (row(LEFT, until=HOUR),), "absent"),
     "the policy is there still": (LEAVE, seen(address="missing"), (row(LEFT),), "withdrawing"),
     "nothing is left": (LEAVE, seen(address="missing"), (row(LEFT, until=HOUR),), "absent"),
     "the name is kept elsewhere": (
@@ -837,7 +848,6 @@ ALL_GONE: dict[str, tuple[Desired, Observed, tuple[Served, ...], str]] = {
         (row(LEFT, until=HOUR),),
         "absent",
     ),
-    "the name is of others by now": (LEAVE, seen(**ELSEWHERE), (row(LEFT, until=HOUR),), "absent"),
 }
 
 
@@ -860,9 +870,9 @@ def test_a_domain_that_never_was_and_shall_not_be_is_absent() -> None:
 def test_a_name_that_leads_to_us_goes_although_nothing_was_ever_served() -> None:
     """A run died before it served what it had made an address for."""
     first = run(LEAVE, History(), seen())
-    assert (first.serve, first.record, first.conditions) == (False, REMOVE, {RECORD_GONE: NOW})
+    assert (first.serve, first.record, first.conditions) == (False, KEEP, {RECORD_GONE: NOW})
     later = run(LEAVE, past(record_gone=DAY), seen())
-    assert (later.stage, later.remove, later.serve) == ("withdrawing", True, False)
+    assert (later.stage, later.remove, later.serve) == ("absent", True, False)
     assert run(dataclasses.replace(LEAVE, manage_address=False), History(), seen()).stage == "absent"
 
 
