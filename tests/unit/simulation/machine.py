@@ -115,7 +115,9 @@ class Simulation(RuleBasedStateMachine):
         mx_ttl=st.sampled_from((5 * MINUTE, DAY, 3 * DAY, 3 * DAY)),
         wild=st.booleans(),
         replaces=st.booleans(),
+        runs=st.sampled_from((0, 0, 1, 3)),
     )
+    @watched
     def begin(
         self,
         *,
@@ -126,6 +128,7 @@ class Simulation(RuleBasedStateMachine):
         mx_ttl: int,
         wild: bool,
         replaces: bool,
+        runs: int,
     ) -> None:
         live = (MX1, WILD) if wild else (MX1,)
         domains = []
@@ -135,6 +138,7 @@ class Simulation(RuleBasedStateMachine):
             _publish_before(domain, start)
             domains.append(domain)
         self.world = World(list(ADDRESSES)[:hosts], domains)
+        self._keep_running(runs, "due")
 
     # --- rollouts -----------------------------------------------------------------------------------------
 
@@ -154,6 +158,9 @@ class Simulation(RuleBasedStateMachine):
     @rule(times=st.integers(2, 4), wait=st.sampled_from((DAY, 7 * DAY, "due")))
     @watched
     def keep_running(self, *, times: int, wait: t.Union[int, str]) -> None:
+        self._keep_running(times, wait)
+
+    def _keep_running(self, times: int, wait: t.Union[int, str]) -> None:
         for _run in range(times):
             self._wait(wait)
             self._advance(self._start(NO_TROUBLE))
@@ -229,10 +236,11 @@ class Simulation(RuleBasedStateMachine):
         before = domain.desired or Desired(domain.name, (MX1,), "enforce", replace_foreign=True)
         self.world.desire(domain, None if change is None and domain.desired else replace(before, **(change or {})))
 
-    @rule()
+    @rule(wait=st.sampled_from((0, MINUTE, "due")))
     @watched
-    def follow_reports(self) -> None:
-        """An operator in a hurry does at once all that he may do."""
+    def follow_reports(self, *, wait: t.Union[int, str]) -> None:
+        """An operator in a hurry does all that he may do, as soon as he may."""
+        self._wait(wait)
         for domain in self.world.domains.values():
             self._follow(domain)
 
@@ -242,6 +250,10 @@ class Simulation(RuleBasedStateMachine):
         (self._put if put else self._take_out)(self._domain(number), host)
 
     def _move_name(self, domain: Domain) -> None:
+        """Leads mta-sts.<domain> to the policy hosts by hand, as the report asks.
+
+        That is done right after a rollout: what others served until then is known, and not what they served since.
+        """
         fresh = self.world.now <= domain.reported_at + HOUR
         if fresh and any(hold["code"] == "address-elsewhere" for hold in _holds(domain)):
             self.world.set_address(domain, self.world.addresses)
@@ -251,6 +263,7 @@ class Simulation(RuleBasedStateMachine):
         return domains[number % len(domains)]
 
     def _follow(self, domain: Domain) -> None:
+        self._move_name(domain)
         for host in MX_HOSTS:
             self._put(domain, host)
         for host in domain.mx.value:
@@ -345,7 +358,6 @@ class Simulation(RuleBasedStateMachine):
 
     def _obey(self, domain: Domain) -> None:
         """What a hold says that the operator shall do."""
-        self._move_name(domain)
         if not any(hold["code"] == "history-lost" and hold["until"] is None for hold in _holds(domain)):
             return
         if ELSEWHERE in domain.address.value and domain.legacy is not None:

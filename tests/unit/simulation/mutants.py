@@ -54,7 +54,7 @@ def outstanding_of_what_is_there(
     self: History, now: dt.datetime, forgotten_max_age: int = 0
 ) -> tuple[Outstanding, ...]:
     served = tuple(one for one in self.served if one.until is None or one.until > now)
-    return OUTSTANDING(replace(self, served=served), now, max_age)
+    return OUTSTANDING(replace(self, served=served), now, forgotten_max_age)
 
 
 def current_and_interrupted(self: History, now: dt.datetime) -> tuple[Policy, ...]:

@@ -32,7 +32,7 @@ Steps = t.Generator[str, None, None]
 class Trouble(t.NamedTuple):
     """What goes wrong in one run."""
 
-    # "", "dns", "mx", "txt" or "https": what does not answer the probes, for the first domain.
+    # "", "dns", "mx", "txt" or "https": what does not answer the probes.
     probe: str = ""
     # By how much the controller's clock is wrong.
     skew: int = 0
@@ -110,9 +110,9 @@ class Rollout:
         served = {host.name: _served(host) for host in managed}
         ledgers = {host.name: self._read_ledger(host) for host in managed}
         domains = {}
-        for index, name in enumerate(self.desired):
+        for name in self.desired:
             domain = self.world.domains[name]
-            domains[name] = self._see(domain, "" if index else self.trouble.probe)
+            domains[name] = self._see(domain, self.trouble.probe)
             if id_in(domain.txt.value) is not None and not any(self._knows(host, domain) for host in managed):
                 self.forgotten.add(name)
         return Evidence(served, ledgers, {"host": "c", "domains": domains})
