@@ -27,8 +27,8 @@ demo: setup ## roll MTA-STS out to real servers in containers, and look at the r
 	tests/lab/demo.sh
 
 test: setup packages ## everything that CI runs; each part shows what it said when it has ended
-	# Side by side, as molecule mostly waits for its hosts.
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint molecule unit sanity integration
+	# Side by side, as molecule mostly waits for its hosts; the rest takes the time that it leaves.
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target NICE='nice -n 15' lint molecule unit sanity integration
 
 lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	ruff check .
@@ -37,7 +37,7 @@ lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	mypy tests
 	mypy molecule
 	yamllint --strict .
-	ansible-lint --strict
+	$(NICE) ansible-lint --strict
 	antsibull-changelog lint
 	reuse lint --quiet || reuse lint
 	.ci/in-collection antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self \
@@ -46,10 +46,10 @@ lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	.ci/pictures --check
 
 unit: setup ## tests of the pure parts
-	python -m pytest --numprocesses=auto tests/unit
+	$(NICE) python -m pytest --numprocesses=auto tests/unit
 
 sanity: setup ## ansible-test sanity, on every Python that it finds and supports
-	.ci/in-collection .ci/sanity
+	$(NICE) .ci/in-collection .ci/sanity
 
 integration: setup packages ## each module against the real servers that it talks to
 	python -m pytest tests/integration

@@ -41,44 +41,17 @@ from world import (
 MX1, MX2, MX3, POOL, WILD = MX_HOSTS
 PATTERNS = ((MX1,), (MX2,), (MX1, MX2), (MX2, MX3), (MX1, MX2, MX3), ("*.example.net",), (MX1, "*.pool.example.net"))
 STARTS = ("fresh", "fresh", "legacy enforce", "legacy testing", "lone record", "two records")
-# Due: until the next hold of the last reports ends.
-WAITS = st.sampled_from((0, MINUTE, HOUR, DAY, DAY, 7 * DAY, 31 * DAY, "due", "due"))
-# A run is well more often than not; and so are hosts.
-TROUBLES = st.sampled_from(
-    (
-        *[NO_TROUBLE] * 10,
-        *[Trouble(pace=pace) for pace in (5, 90)],
-        *[Trouble(probe=probe) for probe in ("dns", "mx", "txt", "https")],
-        *[Trouble(skew=skew) for skew in (-5 * MINUTE, 5 * MINUTE, -40 * DAY, 40 * DAY)],
-    )
-)
-BREAKDOWNS = st.sampled_from(
-    (
-        "rebuilt",
-        "ledger missing",
-        "ledger damaged",
-        "ledger unreadable",
-        "away",
-        "away",
-        "down",
-        "clock",
-        "well",
-        "well",
-    )
-)
-CHANGES = st.one_of(
-    st.fixed_dictionaries({"mx": st.sampled_from(PATTERNS)}),
-    st.fixed_dictionaries({"mode": st.sampled_from(("enforce", "enforce", "testing", "none", ""))}),
-    st.fixed_dictionaries({"max_age": st.sampled_from((DAY, 7 * DAY, 30 * DAY))}),
-    st.fixed_dictionaries({"testing_days": st.sampled_from((0, 1, 7))}),
-    st.fixed_dictionaries({"state": st.sampled_from(("present", "absent", "absent"))}),
-    st.fixed_dictionaries({"replace_foreign": st.booleans()}),
-    # The entry leaves the inventory, or comes back.
-    st.none(),
+# Changes of an inventory's entry; without one, it leaves the inventory, or comes back.
+CHANGES: tuple[t.Optional[Document], ...] = (
+    *[{"mx": patterns} for patterns in PATTERNS],
+    *[{"mode": mode} for mode in ("enforce", "enforce", "enforce", "testing", "none", "")],
+    *[{"max_age": max_age} for max_age in (DAY, 7 * DAY, 30 * DAY)],
+    *[{"testing_days": days} for days in (0, 1, 7)],
+    *[{"state": state} for state in ("present", "present", "absent", "absent", "absent")],
+    *[{"replace_foreign": replaces} for replaces in (False, True)],
+    *[None] * 4,
 )
 NUMBERS = st.integers(0, 2)
-# A run is killed, or waits, after so many writes.
-STOPS = st.sampled_from((*[None] * 12, *range(1, 16)))
 # A plan is not carried out much later than it was made.
 LONGEST_RUN = HOUR - MINUTE
 
@@ -99,7 +72,30 @@ def watched(function: Function) -> Function:
     return t.cast("Function", wrapper)
 
 
+def one_of(pool: str) -> st.SearchStrategy[t.Any]:
+    """One of those that the class says: another may make rare things likely."""
+    return st.runner().flatmap(lambda machine: st.sampled_from(getattr(machine, pool)))
+
+
 class Simulation(RuleBasedStateMachine):
+    # Due: until the next hold of the last reports ends.
+    waits: tuple[t.Union[int, str], ...] = (0, MINUTE, HOUR, DAY, DAY, 7 * DAY, 31 * DAY, "due", "due")
+    # A run is well more often than not.
+    troubles = (
+        *[NO_TROUBLE] * 10,
+        *[Trouble(pace=pace) for pace in (5, 90)],
+        *[Trouble(probe=probe) for probe in ("dns", "mx", "txt", "https")],
+        *[Trouble(skew=skew) for skew in (-5 * MINUTE, 5 * MINUTE, -40 * DAY, 40 * DAY)],
+    )
+    # After so many writes a run is killed, or waits.
+    stops: tuple[t.Optional[int], ...] = (*[None] * 12, *range(1, 16))
+    # What becomes of a policy host. Away: senders reach it, and Ansible does not.
+    breakdowns: tuple[str, ...] = (
+        *("rebuilt", "ledger missing", "ledger damaged", "ledger unreadable"),
+        *("away", "away", "down", "clock", "well", "well"),
+    )
+    changes = CHANGES
+
     world: World
 
     def __init__(self) -> None:
@@ -142,7 +138,7 @@ class Simulation(RuleBasedStateMachine):
 
     # --- rollouts -----------------------------------------------------------------------------------------
 
-    @rule(wait=WAITS, trouble=TROUBLES, stop=STOPS, dies=st.booleans())
+    @rule(wait=one_of("waits"), trouble=one_of("troubles"), stop=one_of("stops"), dies=st.booleans())
     @watched
     def roll_out(self, *, wait: t.Union[int, str], trouble: Trouble, stop: t.Optional[int], dies: bool) -> None:
         self._wait(wait)
@@ -165,7 +161,7 @@ class Simulation(RuleBasedStateMachine):
             self._wait(wait)
             self._advance(self._start(NO_TROUBLE))
 
-    @rule(stop=st.integers(1, 12), number=NUMBERS, change=CHANGES)
+    @rule(stop=st.integers(1, 12), number=NUMBERS, change=one_of("changes"))
     @watched
     def overtake(self, *, stop: int, number: int, change: t.Optional[Document]) -> None:
         """While a run is under way, the inventory is edited and rolled out."""
@@ -226,7 +222,7 @@ class Simulation(RuleBasedStateMachine):
 
     # --- the operator -------------------------------------------------------------------------------------
 
-    @rule(number=NUMBERS, change=CHANGES)
+    @rule(number=NUMBERS, change=one_of("changes"))
     @watched
     def edit(self, *, number: int, change: t.Optional[Document]) -> None:
         self._edit(number, change)
@@ -302,7 +298,7 @@ class Simulation(RuleBasedStateMachine):
     def break_mx(self, *, host: str, healthy: bool) -> None:
         self.world.set_mx_health(host, healthy=healthy)
 
-    @rule(number=NUMBERS, what=BREAKDOWNS)
+    @rule(number=NUMBERS, what=one_of("breakdowns"))
     @watched
     def break_host(self, *, number: int, what: str) -> None:
         host = self.world.hosts[number % len(self.world.hosts)]
@@ -315,7 +311,6 @@ class Simulation(RuleBasedStateMachine):
         elif what == "clock":
             host.skew = 5 * MINUTE if host.skew <= 0 else -5 * MINUTE
         elif what in ("away", "down"):
-            # Away: senders reach it, and Ansible does not.
             self.world.reach(host, managed=False, serving=what == "away")
         elif host.ledger is not None:
             host.lose_ledger(what.split()[1])

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import get_state_machine_test
 from machine import Simulation
-from mutants import MUTANTS, Patch, broken
+from mutants import MUTANTS, Mutant, broken
 from world import Broken
 
 
-@pytest.mark.parametrize("patches", MUTANTS.values(), ids=MUTANTS)
-def test_a_broken_rule_is_noticed(patches: list[Patch]) -> None:
+@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS)
+def test_a_broken_rule_is_noticed(mutant: Mutant) -> None:
+    machine = type("Story", (Simulation,), mutant.likely or {})
     told = settings(
         max_examples=1500,
         stateful_step_count=50,
@@ -24,6 +25,6 @@ def test_a_broken_rule_is_noticed(patches: list[Patch]) -> None:
         # Stories are long, as many steps count and not many choices.
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
-    story = seed(0)(get_state_machine_test(Simulation, settings=told))
-    with broken(patches), pytest.raises(Broken):
+    story = seed(0)(get_state_machine_test(machine, settings=told))
+    with broken(mutant.patches), pytest.raises(Broken):
         story()
