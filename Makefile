@@ -54,10 +54,10 @@ sanity: setup ## ansible-test sanity, on every Python that it finds and supports
 integration: setup packages ## each module against the real servers that it talks to
 	python -m pytest tests/integration
 
-molecule: setup ## whole hosts: the playbooks and roles on a lab of real servers
+molecule: setup ## whole hosts: the playbooks and roles on a lab of real servers; one of them: make molecule SCENARIO=rollout
 	# What molecule remembers of an earlier run may no longer be true; the lab itself is looked at anew.
 	rm -rf $(ANSIBLE_HOME)/tmp/molecule.*
-	MOLECULE_GLOB='molecule/*/molecule.yml' molecule -c molecule/config.yml test --all --report
+	MOLECULE_GLOB='molecule/*/molecule.yml' molecule -c molecule/config.yml test $(if $(SCENARIO),-s $(SCENARIO),--all) --report
 
 bench: setup ## what one call for all domains costs, beside a task for each
 	python tests/bench/bench.py

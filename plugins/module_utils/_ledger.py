@@ -104,6 +104,10 @@ class LedgerDamaged(LedgerError):
     """A ledger that can never be used again."""
 
 
+# What SQLite says of a file that is no database, or a broken one, has no class of its own; all else has.
+_ERRORS: t.Final[dict[type[Exception], type[LedgerError]]] = {sqlite3.DatabaseError: LedgerDamaged}
+
+
 def wrong_revision(path: t.Union[str, Path]) -> LedgerError:
     """What a plan meets that was made from another state of the ledger."""
     return LedgerError(f"{path}: another rollout has changed this policy host since this plan was made; run again")
@@ -376,8 +380,7 @@ def _named(path: str) -> t.Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        # What SQLite says of a file that is no database or a broken one has no class of its own.
-        kind = LedgerDamaged if type(error) is sqlite3.DatabaseError else LedgerError
+        kind = _ERRORS.get(type(error), LedgerError)
         raise kind(f"{path}: {getattr(error, 'strerror', None) or error}") from error
 
 

@@ -350,7 +350,7 @@ def test_what_went_wrong_first_is_told(tmp_path: Path) -> None:
     todo = order(tmp_path, entry("a.example", "testing"))
     ledger = Ledger(todo.ledger, 0.05)
     present = {"mta-sts.a.example.txt": body("none")}
-    with contextlib.closing(sqlite3.connect(todo.ledger, isolation_level=None)) as other, ledger:
+    with ledger, contextlib.closing(sqlite3.connect(todo.ledger, isolation_level=None)) as other:
 
         class Pending(list[Change]):
             """Something else begins to write as soon as the ledger is written."""

@@ -215,7 +215,7 @@ class Rollout:
 
     def _prove_one(self, entry: Document) -> Document:
         domain = self.world.domains[entry["domain"]]
-        (body,) = render_files([entry]).values()
+        body = render_files([entry])[domain.file]
         targets = {host.address: host.name for host in self.world.hosts}
         targets.update({address: "public" for address in domain.address.value if address not in targets})
         failures = [

@@ -100,7 +100,7 @@ def test_one_at_a_time(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     with pytest.raises(TimeoutError, match=text), locked(tmp_path, 0.1):
         raise AssertionError("nobody else may be here")
     holder.send_signal(signal.SIGKILL)
-    for _ in range(2):
+    for _turn in range(2):
         with locked(tmp_path, 30):
             (tmp_path / "a.txt").write_bytes(b"a")
     assert contents(tmp_path) == {"a.txt": b"a"}
