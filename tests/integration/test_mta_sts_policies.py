@@ -108,7 +108,10 @@ def test_nothing_is_removed_by_omission(tmp_path: Path, directory: Path) -> None
     assert not result["changed"]
     assert result["published"] == ["mta-sts.a.example"]
     assert contents(directory) == {"mta-sts.a.example.txt": body()}
-    assert served(tmp_path) == {"a.example": [(policy_id(body()), True, True)]}
+    result = publish(tmp_path, policies=[entry("b.example")], directory=str(directory))
+    assert result["published"] == ["mta-sts.a.example", "mta-sts.b.example"]
+    assert contents(directory)["mta-sts.a.example.txt"] == body()
+    assert served(tmp_path)["a.example"] == [(policy_id(body()), True, True)]
 
 
 AT = "2026-11-23T10:00:00+00:00"
