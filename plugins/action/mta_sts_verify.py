@@ -1,12 +1,27 @@
 # SPDX-FileCopyrightText: The postmaster.mta_sts authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Takes the documents of M(postmaster.mta_sts.mta_sts_verify) to its host and back."""
+"""Takes the documents of M(postmaster.mta_sts.mta_sts_verify) to its host and back, and shows how far it is."""
 
 from __future__ import annotations
 
+import tempfile
+import typing as t
+from pathlib import Path
+
 from ansible_collections.postmaster.mta_sts.plugins.plugin_utils._document_action import DocumentActionBase
+from ansible_collections.postmaster.mta_sts.plugins.plugin_utils._progress import ProgressDisplay
 
 
 class ActionModule(DocumentActionBase):
-    result_keys = ("domains",)
+    result_keys = ("domains", "mx_hosts")
+
+    def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
+        # What another host writes cannot be read while its module runs.
+        if self._connection.transport != "local" or self._task.args.get("progress"):
+            return super().run(tmp, task_vars)
+        with tempfile.TemporaryDirectory(prefix="mta-sts-") as directory:
+            path = Path(directory, "progress.json")
+            self._task.args = {**self._task.args, "progress": str(path)}
+            with ProgressDisplay(path):
+                return super().run(tmp, task_vars)

@@ -22,7 +22,12 @@ from ._policy import Policy, PolicyError
 Document = dict[str, t.Any]
 
 # Why a sender that enforces refuses an MX host.
-MX_FAILURES = frozenset({"mx-address-missing", "mx-unreachable", "mx-starttls", "mx-certificate", "dns-failure"})
+MX_FAILURES = frozenset(
+    {"mx-address-missing", "mx-unreachable", "mx-greeting", "mx-starttls", "mx-tls", "dns-failure", "dnssec-bogus"}
+)
+# And the families of codes of certificates that do not verify; those that end soon still do.
+MX_CERTIFICATE, POLICY_CERTIFICATE = "mx-certificate", ("policy-certificate", "policy-tls")
+EXPIRING: t.Final = "mx-certificate-expiring"
 WITHOUT: t.Final = {
     "certificate": "no certificate for",
     "renewal": "no newer certificate for",
@@ -197,8 +202,12 @@ def _mx_failures(live: Document) -> tuple[str, ...]:
     return tuple(
         f"{finding['subject']}: {finding['seen']}"
         for finding in live["findings"]
-        if finding["code"] in MX_FAILURES and finding["subject"].partition(":")[0] in hosts
+        if _refuses(finding["code"]) and finding["subject"].partition(":")[0] in hosts
     )
+
+
+def _refuses(code: str) -> bool:
+    return code in MX_FAILURES or (code.startswith(MX_CERTIFICATE) and code != EXPIRING)
 
 
 def _address(live: Document, site: Site) -> tuple[str, tuple[str, ...]]:
@@ -214,7 +223,7 @@ def _address(live: Document, site: Site) -> tuple[str, tuple[str, ...]]:
 def _certificate_failures(domain: str, evidence: Evidence) -> dict[str, tuple[str, ...]]:
     """What is wrong with certificates, by what it means for the domain; the keys are those of L(Observed)."""
     proof = {} if evidence.proof is None else evidence.proof["domains"].get(domain, {})
-    met = {failure["host"] for failure in proof.get("failures", ()) if failure["code"] == "policy-certificate"}
+    met = {failure["host"] for failure in proof.get("failures", ()) if failure["code"].startswith(POLICY_CERTIFICATE)}
     # Without a proof there is none, or it is to be removed.
     failures: dict[str, list[str]] = {kind: [] for kind in WITHOUT}
     for host, document in (evidence.certificates or {}).items():

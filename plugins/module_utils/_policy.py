@@ -73,8 +73,7 @@ def parse_policy(body: bytes) -> Policy:
     once: dict[str, str] = {}
     mx: list[str] = []
     unknown: dict[str, tuple[int, str]] = {}
-    for number, raw in _lines(body):
-        name, value = _split(number, raw)
+    for number, name, value in _numbered_fields(body):
         if name == "mx":
             mx.append(_checked_mx(value, number))
         elif name not in _CHECKS:
@@ -88,6 +87,11 @@ def parse_policy(body: bytes) -> Policy:
     if not mx and once["mode"] != "none":
         raise PolicyError(_missing(unknown.get("mx")), field="mx")
     return Policy(mode=once["mode"], mx=tuple(mx), max_age=int(once["max_age"]))
+
+
+def policy_fields(body: bytes) -> list[tuple[str, str]]:
+    """The names and values of all fields of a body, as far as that is well-formed. Raises L(PolicyError)."""
+    return [(name, value) for _number, name, value in _numbered_fields(body)]
 
 
 def render_policy(policy: Policy) -> bytes:
@@ -108,6 +112,12 @@ def render_policy(policy: Policy) -> bytes:
 def policy_id(body: bytes) -> str:
     """The id to announce for a body: it changes if and only if the bytes do."""
     return hashlib.sha256(body).hexdigest()[:32]
+
+
+def _numbered_fields(body: bytes) -> t.Iterator[tuple[int, str, str]]:
+    for number, raw in _lines(body):
+        name, value = _split(number, raw)
+        yield number, name, value
 
 
 def _lines(body: bytes) -> list[tuple[int, bytes]]:

@@ -78,7 +78,7 @@ class TlsrptRecord:
 
 def parse_sts_record(text: str) -> StsRecord:
     """The record in a text, by the ABNF of RFC 8461 3.1. Of several ids the first counts."""
-    fields = _fields(text, STS_VERSION)
+    fields = record_fields(text, STS_VERSION)
     ids = [value for name, value in fields if name == "id"]
     if not ids:
         raise RecordError(_missing("id", fields), field="id")
@@ -90,7 +90,7 @@ def parse_sts_record(text: str) -> StsRecord:
 
 def parse_tlsrpt_record(text: str) -> TlsrptRecord:
     """The record in a text, by the ABNF of RFC 8460 3. The URIs of all ``rua`` fields count, in order."""
-    fields = _fields(text, TLSRPT_VERSION)
+    fields = record_fields(text, TLSRPT_VERSION)
     rua: list[str] = []
     for name, value in fields:
         if name != "rua":
@@ -112,6 +112,16 @@ def select_sts_record(rrset: t.Sequence[t.Sequence[str]]) -> StsRecord:
 def select_tlsrpt_record(rrset: t.Sequence[t.Sequence[str]]) -> TlsrptRecord:
     """The one usable record among the TXT records at ``_smtp._tls``, each given as its strings."""
     return parse_tlsrpt_record(_select(rrset, TLSRPT_VERSION))
+
+
+def report_target(uri: str) -> tuple[str, str]:
+    """The scheme of a checked URI, in lower case, and the mail domain or host that its reports go to."""
+    return uri.partition(":")[0].lower(), _host(uri).lower()
+
+
+def is_attempt(text: str, version: str) -> bool:
+    """Whether a text that senders discard was meant to be one of theirs."""
+    return any(True for _reason in _why_discarded(text, version))
 
 
 def render_sts_record(policy_id: str) -> str:
@@ -159,7 +169,7 @@ def _why_discarded(text: str, version: str) -> t.Iterator[str]:
         yield "has no semicolon after its version"
 
 
-def _fields(text: str, version: str) -> list[tuple[str, str]]:
+def record_fields(text: str, version: str) -> list[tuple[str, str]]:
     """Names and values after the version. Values still have to be checked, as their fields differ."""
     first, *parts = text.split(";")
     if (first.rstrip(_WSP) if parts else first) != version:

@@ -11,16 +11,20 @@ short_description: Check many mail domains as a strict MTA-STS sender would
 version_added: 0.1.0
 author: The postmaster.mta_sts authors (@postmaster-collections)
 description:
-  - Looks at any number of mail domains concurrently, ours or not. The record at C(_mta-sts) (RFC 8461 3.1), the policy from
-    every address of the policy host (3.3), its grammar (3.2), the MX hosts against its patterns (4.1), STARTTLS and the
-    certificate on every address of every MX host (4.2), and the TLSRPT record (RFC 8460 3).
-  - An MX host that serves many domains is probed once.
+  - Looks at any number of mail domains concurrently, ours or not. The record at C(_mta-sts) (RFC 8461 3.1), the same at every
+    name server of the zone (8.1), the policy from every address of the policy host (3.3), its grammar (3.2), the MX hosts
+    against its patterns (4.1), STARTTLS and the certificate on every address of every MX host (4.2), their TLSA records
+    (RFC 7672), and the TLSRPT record with the addresses that reports go to (RFC 8460 3).
+  - An MX host that serves many domains is probed once, and so is every other thing that domains share.
   - With O(prove=true) it looks whether every policy host serves exactly the policies of a plan instead.
   - Reads only. What comes from the network is bounded in size and time, and made printable.
   - Runs where it can reach port 443 of the policy hosts and port 25 of the MX hosts, usually on the controller.
+  - DANE is only judged by what a validating resolver says is secure. See that the resolvers are such ones, and that the way to
+    them can be trusted.
 requirements:
   - Python >= 3.11
   - dnspython >= 2.6
+  - cryptography >= 42
 extends_documentation_fragment:
   - postmaster.mta_sts._attributes
   - postmaster.mta_sts._attributes.actiongroup_mta_sts
@@ -71,11 +75,33 @@ options:
     type: float
     default: 10
   concurrency:
-    description: How many domains are looked at at a time.
+    description: How many domains, and then how many MX hosts, are looked at at a time.
     type: int
-    default: 64
+    default: 128
+  source_addresses:
+    description: IP addresses of the host where the module runs to connect from, at most one of each family.
+    type: list
+    elements: str
+    default: []
+  https_port:
+    description: Port of the policy hosts. Senders use no other than the default; another one is for tests.
+    type: int
+    default: 443
+  smtp_port:
+    description: Port of the MX hosts, likewise.
+    type: int
+    default: 25
+  dns_port:
+    description: Port of the zones' name servers, likewise.
+    type: int
+    default: 53
+  progress:
+    description:
+      - Path, on the host where the module runs, of a file that tells once a second how far it is, as JSON.
+      - The action plugin of this module reads it where it runs on the controller, and shows what it says.
+    type: path
   results:
-    description: Path on the controller where RV(domains) is written as a document instead of being returned.
+    description: Path on the controller where RV(domains) and RV(mx_hosts) are written as a document instead of being returned.
     type: path
 seealso:
   - module: postmaster.mta_sts.mta_sts_plan
@@ -112,6 +138,10 @@ domains:
     - With O(prove=true), the id of each policy, how often exactly its bytes were fetched, the hosts that were proved, and the failures.
   type: dict
   returned: success, without O(results)
+mx_hosts:
+  description: For each MX host the certificates that it serves, its TLSA records, and the versions of TLS that were met.
+  type: dict
+  returned: success, without O(results) and O(prove=true)
 """
 
 import sys
@@ -122,18 +152,28 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_plan
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import DomainNameError, to_ascii
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.connect import Reach, local_addresses
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.dns import (
     parse_server,
     resolve_server,
 )
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.sender import Settings, observe, prove
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.proof import prove
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.sender import Settings, observe
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.workers import ProgressFile, keep_quiet
 
 try:
     import dns.version
 
-    HAS_DNSPYTHON = True
+    DNSPYTHON: tuple[int, ...] = (dns.version.MAJOR, dns.version.MINOR)
 except ImportError:
-    HAS_DNSPYTHON = False
+    DNSPYTHON = ()
+
+try:
+    import cryptography
+
+    CRYPTOGRAPHY = int(cryptography.__version__.partition(".")[0])
+except ImportError:
+    CRYPTOGRAPHY = 0
 
 
 def planned_policy(entry: t.Mapping[str, t.Any]) -> Policy:
@@ -163,23 +203,35 @@ def reached_at(plan: t.Mapping[str, t.Any], given: t.Mapping[str, t.Any]) -> dic
     return hosts
 
 
-def look(params: t.Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
-    """What was asked for, by domain."""
+def settings_of(params: t.Mapping[str, t.Any]) -> Settings:
+    """How to look. Raises ValueError."""
     if params["timeout"] <= 0 or params["concurrency"] < 1:
         raise ValueError("timeout and concurrency must be greater than 0")
-    settings = Settings(
+    return Settings(
         resolvers=[parse_server(server) for server in params["resolvers"]],
         authorities=[resolve_server(server) for server in params["authorities"]],
         ca_file=params["ca_file"],
-        timeout=params["timeout"],
+        reach=Reach(
+            timeout=params["timeout"],
+            https_port=params["https_port"],
+            smtp_port=params["smtp_port"],
+            dns_port=params["dns_port"],
+            sources=local_addresses(params["source_addresses"]),
+        ),
         concurrency=params["concurrency"],
+        tell=ProgressFile(params["progress"]) if params["progress"] else keep_quiet,
     )
+
+
+def look(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What was asked for: what was seen, or what was proved. Raises DocumentError, DomainNameError and ValueError."""
+    settings = settings_of(params)
     if params["domains"] is not None:
         return observe(dict.fromkeys(given_names(params["domains"])), settings)
     plan = read_plan(params["document"])
     if params["prove"]:
         policies = {e["domain"]: planned_policy(e) for e in plan["domains"] if e["serve"] and e["certificate"]}
-        return prove(policies, reached_at(plan, params["policy_hosts"]), settings)
+        return {"domains": prove(policies, reached_at(plan, params["policy_hosts"]), settings)}
     # What may not be served yet is looked at all the same: it depends on what is seen whether it may be.
     wanted = {e["domain"]: None if e["mode"] is None else planned_policy(e) for e in plan["domains"]}
     return observe(wanted, settings)
@@ -203,7 +255,12 @@ def main() -> t.NoReturn:
             "authorities": {"type": "list", "elements": "str", "default": []},
             "ca_file": {"type": "path"},
             "timeout": {"type": "float", "default": 10},
-            "concurrency": {"type": "int", "default": 64},
+            "concurrency": {"type": "int", "default": 128},
+            "source_addresses": {"type": "list", "elements": "str", "default": []},
+            "https_port": {"type": "int", "default": 443},
+            "smtp_port": {"type": "int", "default": 25},
+            "dns_port": {"type": "int", "default": 53},
+            "progress": {"type": "path"},
             "results": {"type": "path"},
         },
         required_one_of=[("domains", "document")],
@@ -213,13 +270,15 @@ def main() -> t.NoReturn:
     )
     if sys.version_info < (3, 11):
         module.fail_json(msg=f"Needs Python 3.11 or later, this is {sys.version.split()[0]} ({sys.executable})")
-    if not HAS_DNSPYTHON or (dns.version.MAJOR, dns.version.MINOR) < (2, 6):
+    if DNSPYTHON < (2, 6):
         module.fail_json(msg=missing_required_lib("dnspython >= 2.6"))
+    if CRYPTOGRAPHY < 42:
+        module.fail_json(msg=missing_required_lib("cryptography >= 42"))
     try:
-        domains = look(module.params)
+        seen = look(module.params)
     except (DocumentError, DomainNameError, OSError, ValueError) as error:
         module.fail_json(msg=f"Cannot look at the domains: {error}")
-    module.exit_json(changed=False, counts=count(domains, proof=module.params["prove"]), domains=domains)
+    module.exit_json(changed=False, counts=count(seen["domains"], proof=module.params["prove"]), **seen)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class DocumentActionBase(ActionBase):
                 arguments["document"] = self._send(unfrackpath(arguments["document"], follow=False))
             result.update(self._execute_module(module_args=arguments, task_vars=variables))
             if results_path and not result.get("failed"):
-                found = {key: result.pop(key) for key in self.result_keys}
+                found = {key: result.pop(key) for key in self.result_keys if key in result}
                 write_document(
                     unfrackpath(results_path, follow=False),
                     {"host": variables.get("inventory_hostname", "localhost"), **found},

@@ -27,6 +27,7 @@ http {{
   uwsgi_temp_path {prefix}/t4; scgi_temp_path {prefix}/t5;
   server_names_hash_bucket_size 128;
   default_type text/plain;
+  ssl_protocols TLSv1.2 TLSv1.3;
   ssl_certificate {prefix}/tls/$ssl_server_name.pem;
   ssl_certificate_key {prefix}/tls/$ssl_server_name.pem;
   root {prefix}/policies/$server_addr;

@@ -13,12 +13,19 @@ import sys
 import time
 import typing as t
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import SCHEMA
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, policy_id, render_policy
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe import sender
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.sender import Settings, observe, prove
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe import domain as domain_probe
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe import proof
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.connect import Reach
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.https import Fetched
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.proof import prove
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.sender import Settings
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.sender import observe as observe_all
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.tls import Session
 from bind import Named, free_port
 from nginx import Nginx
 from odd import OddServers, be_silent, smtp_server
@@ -41,12 +48,20 @@ MX = {
     "counting": [MAIL_COUNTING],
     "nowhere": [],
 }
+# What a certificate is for and how long it lasts, the tests of certificates tell.
+ANY_CERTIFICATE = {"names": mock.ANY, "issuer": mock.ANY, "not_before": mock.ANY, "not_after": mock.ANY}
 BULK = 500
 BULK_DOMAINS = [f"d{number}.bulk.example" for number in range(BULK)]
 
 
 def policy(*mx: str, mode: str = "enforce") -> Policy:
-    return Policy(mode, mx or ("mx.test",), 86400)
+    return Policy(mode, mx or ("mx.test",), 2592000)
+
+
+def observe(domains: t.Mapping[str, Policy | None], settings: Settings) -> dict[str, dict[str, t.Any]]:
+    """What is seen of each domain."""
+    seen: dict[str, dict[str, t.Any]] = observe_all(domains, settings)["domains"]
+    return seen
 
 
 def identifier(wanted: Policy) -> str:
@@ -76,7 +91,6 @@ CASES: dict[str, Case] = {
         "absent",
         [
             ("record-missing", "_mta-sts.{d}"),
-            ("policy-host-missing", "mta-sts.{d}"),
             ("tlsrpt-missing", "_smtp._tls.{d}"),
         ],
         sts="",
@@ -88,7 +102,7 @@ CASES: dict[str, Case] = {
     "no-record": Case("broken", [("record-missing", "_mta-sts.{d}")], sts=""),
     "two-records": Case(
         "broken",
-        [("record-unusable", "_mta-sts.{d}")],
+        [("record-several", "_mta-sts.{d}")],
         sts='_mta-sts.{d} TXT "v=STSv1; id=1"\n_mta-sts.{d} TXT "v=STSv1; id=2"',
     ),
     "foreign-beside": Case(
@@ -98,21 +112,23 @@ CASES: dict[str, Case] = {
     ),
     "only-foreign": Case(
         "broken",
-        [("record-unusable", "_mta-sts.{d}"), ("record-foreign", "_mta-sts.{d}")],
+        [("record-missing", "_mta-sts.{d}"), ("record-foreign", "_mta-sts.{d}")],
         sts='_mta-sts.{d} TXT "v=spf1 -all"',
     ),
     "blank-before-semicolon": Case(
         "broken",
-        [("record-unusable", "_mta-sts.{d}"), ("record-foreign", "_mta-sts.{d}")],
+        [("record-unusable", "_mta-sts.{d}")],
         sts='_mta-sts.{d} TXT "v=STSv1 ; id=1"',
     ),
     "many-records": Case(
         "broken",
-        [("record-unusable", "_mta-sts.{d}"), ("record-foreign", "_mta-sts.{d}")],
+        [("record-several", "_mta-sts.{d}"), ("record-foreign", "_mta-sts.{d}")],
         sts="\n".join(f'_mta-sts.{{d}} TXT "{tag}{n}"' for tag in ("v=STSv1; id=", "other=") for n in range(40)),
     ),
     "record-by-alias": Case("enforce", sts="_mta-sts.{d} CNAME shared-id.example.com."),
-    "record-in-parts": Case("enforce", sts='_mta-sts.{d} TXT "v=STSv1; " "id={id}"'),
+    "record-in-parts": Case(
+        "enforce", [("record-split", "_mta-sts.{d}")], sts='_mta-sts.{d} TXT "v=STSv1; " "id={id}"'
+    ),
     "record-unanswered": Case(
         "broken", [("dns-failure", "_mta-sts.{d}")], sts="_mta-sts.{d} CNAME any.servfail.example."
     ),
@@ -160,7 +176,7 @@ CASES: dict[str, Case] = {
     "unused": Case("enforce", [("mx-unused", "*.other.test")], served=policy("mx.test", "*.other.test")),
     "wildcard": Case("enforce", served=policy("*.test")),
     "no-mx": Case("enforce", [("mx-missing", "{d}")], mx=""),
-    "null-mx": Case("enforce", [("mx-missing", "{d}")], mx="{d} MX 0 ."),
+    "null-mx": Case("enforce", [("mx-null", "{d}")], mx="{d} MX 0 ."),
     "none-mx-unanswered": Case("none", served=policy(mode="none"), mx="{d} CNAME any.servfail.example."),
     "mx-without-address": Case(
         "broken", [("mx-address-missing", "nowhere.test")], served=policy("nowhere.test"), mx="{d} MX 5 nowhere.test."
@@ -173,13 +189,13 @@ CASES: dict[str, Case] = {
     ),
     "mx-self-signed": Case(
         "broken",
-        [("mx-certificate", f"self-signed.test:25 at {MAIL_SELF_SIGNED}")],
+        [("mx-certificate-chain", f"self-signed.test:25 at {MAIL_SELF_SIGNED}")],
         served=policy("*.test"),
         mx="{d} MX 5 self-signed.test.\n{d} MX 10 mx.test.",
     ),
     "mx-self-signed-testing": Case(
         "testing",
-        [("mx-certificate", f"self-signed.test:25 at {MAIL_SELF_SIGNED}")],
+        [("mx-certificate-chain", f"self-signed.test:25 at {MAIL_SELF_SIGNED}")],
         served=policy("*.test", mode="testing"),
         mx="{d} MX 5 self-signed.test.",
     ),
@@ -197,7 +213,7 @@ CASES: dict[str, Case] = {
     ),
     "mx-half": Case(
         "broken",
-        [("mx-certificate", f"half.test:25 at {MAIL_SELF_SIGNED}")],
+        [("mx-certificate-chain", f"half.test:25 at {MAIL_SELF_SIGNED}")],
         served=policy("*.test"),
         mx="{d} MX 5 half.test.",
     ),
@@ -220,7 +236,7 @@ CASES: dict[str, Case] = {
     ),
     "hostile-record": Case(
         "broken",
-        [("record-unusable", "_mta-sts.{d}"), ("record-foreign", "_mta-sts.{d}")],
+        [("record-missing", "_mta-sts.{d}"), ("record-foreign", "_mta-sts.{d}")],
         sts='_mta-sts.{d} TXT "\\027[2J\\007\\255"',
     ),
 }
@@ -302,9 +318,14 @@ class World:
         pem = path.read_bytes() if path.exists() else self.authority.issue(name)
         self.nginx.serve(address, name, body, pem)
 
-    def settings(self, **options: t.Any) -> Settings:
+    def settings(self, timeout: float = 5, **options: t.Any) -> Settings:
         return Settings(
-            **{"resolvers": [(self.named.host, self.named.port)], "ca_file": self.ca_file, "timeout": 5, **options}
+            **{
+                "resolvers": [(self.named.host, self.named.port)],
+                "ca_file": self.ca_file,
+                "reach": Reach(timeout, dns_port=self.named.port),
+                **options,
+            }
         )
 
     def stop(self) -> None:
@@ -355,9 +376,11 @@ def test_observe_tells_all_there_is(seen: dict[str, dict[str, t.Any]]) -> None:
         "tlsrpt": ["mailto:tls@example.net"],
         "foreign_tlsrpt_records": [],
         "addresses": [WEB],
-        "policy": {"id": identifier(policy()), "mode": "enforce", "mx": ["mx.test"], "max_age": 86400},
+        "policy": {"id": identifier(policy()), "mode": "enforce", "mx": ["mx.test"], "max_age": 2592000},
         "mx": ["mx.test"],
         "mx_ttl": 300,
+        "dnssec": {"record": False, "mx": False},
+        "certificates": [{**ANY_CERTIFICATE, "subject": f"https://mta-sts.well.example.com at {WEB}"}],
         "findings": [],
     }
 
@@ -417,7 +440,7 @@ def test_mx_hosts_are_told_of_every_domain(seen: dict[str, dict[str, t.Any]], na
 def test_mx_hosts_that_no_policy_needs_are_not_probed(world: World, domain: str, kind: str) -> None:
     world.named.put("example.com", domain, 60, "MX", "10 counting.test.")
     settings = world.settings(**{kind: [(world.named.host, world.named.port)]})
-    for wanted, probes in ((None, 0), (policy(mode="none"), 0), (policy("counting.test"), 1)):
+    for wanted, probes in ((None, 0), (policy(mode="none"), 0), (policy("counting.test"), 2)):
         before = world.odd.connections[25]
         document = observe({domain: wanted}, settings)[domain]
         assert (document["mx"], document["mx_ttl"]) == (["counting.test"], 60)
@@ -491,7 +514,8 @@ def test_many_domains_at_once_and_their_mx_host_once(world: World) -> None:
     found = observe(dict.fromkeys(BULK_DOMAINS), world.settings(timeout=10))
     assert list(found) == BULK_DOMAINS
     assert {(document["verdict"], len(document["findings"])) for document in found.values()} == {("enforce", 0)}
-    assert world.odd.connections[25] - before == 1
+    # Once for each version of TLS.
+    assert world.odd.connections[25] - before == 2
 
 
 def test_many_domains_are_proved_at_once(world: World) -> None:
@@ -504,27 +528,28 @@ def test_many_domains_are_proved_at_once(world: World) -> None:
 def test_an_error_that_nobody_thought_of_costs_one_domain(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """P7, for what is met in the code itself."""
 
-    def fails(body: bytes) -> Policy:
+    def fails(_subject: str, body: bytes) -> tuple[Policy, list[t.Any]]:
         if b"testing" in body:
             raise KeyError("oh\x1b[2J")
-        return policy()
+        return policy(), []
 
-    monkeypatch.setattr(sender, "parse_policy", fails)
+    monkeypatch.setattr(domain_probe, "check_policy", fails)
     found = observe({"testing.example.com": None, "well.example.com": None}, world.settings())
     assert found["well.example.com"]["verdict"] == "enforce"
     document = found["testing.example.com"]
-    assert (document["verdict"], document["addresses"], document["foreign_records"]) == ("broken", None, None)
-    assert [f["code"] for f in document["findings"]] == ["probe-failure"]
-    assert document["findings"][0]["seen"] == "KeyError: 'oh\\x1b[2J'"
+    assert document["verdict"] == "broken"
+    (failure,) = (f for f in document["findings"] if f["severity"] == "error")
+    assert failure["code"] == "probe-failure"
+    assert failure["seen"] == "KeyError: 'oh\\x1b[2J'"
 
 
 def test_an_error_that_nobody_thought_of_proves_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fails(name: str, *_more: t.Any) -> bytes:
+    async def fails(name: str, *_more: t.Any) -> Fetched:
         if "testing" in name:
             raise KeyError(name)
-        return render_policy(policy())
+        return Fetched(render_policy(policy()), Session("TLSv1.3", ()), 0.1)
 
-    monkeypatch.setattr(sender, "fetch_policy", fails)
+    monkeypatch.setattr(proof, "fetch_policy", fails)
     domains = ["testing.example.com", "well.example.com"]
     broken, well = prove(dict.fromkeys(domains, policy()), {"web1": [WEB]}, world.settings()).values()
     assert (well["fetched"], well["proved"], well["failures"]) == (1, ["web1"], [])
@@ -561,7 +586,7 @@ PROOFS: dict[str, Proof] = {
         {"web1": [WEB], "web2": []}, 1, [("web2", "policy-unreachable")], "well.example.com"
     ),
     "one has no such name": Proof(
-        {"web1": [WEB], "web2": [WEB_STALE]}, 1, [("web2", "policy-http")], "well.example.com"
+        {"web1": [WEB], "web2": [WEB_STALE]}, 1, [("web2", "policy-status")], "well.example.com"
     ),
     "public way leads elsewhere": Proof(
         {"web1": [WEB]}, 1, [("public", "policy-differs")], "differs-on-two.example.com"
@@ -598,9 +623,10 @@ def test_a_host_of_many_addresses_leaves_connections_for_others(world: World) ->
     program = (
         "import resource, sys, json; resource.setrlimit(resource.RLIMIT_NOFILE, (400, 400))\n"
         "from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.sender import *\n"
-        f"settings = {world.settings(timeout=1)!r}\n"
+        f"server = ('{world.named.host}', {world.named.port})\n"
+        f"settings = Settings([server], ca_file={world.ca_file!r}, reach=Reach(1, dns_port=server[1]))\n"
         "domains = {'pit.test': Policy('enforce', ('*.pit.test',), 86400), 'well.example.com': None}\n"
-        "print(json.dumps(observe(domains, settings)))\n"
+        "print(json.dumps(observe(domains, settings)['domains']))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.stderr == ""
@@ -622,6 +648,7 @@ def call(world: World, directory: Path, **options: t.Any) -> dict[str, t.Any]:
         "resolvers": [f"{world.named.host}:{world.named.port}"],
         "ca_file": world.ca_file,
         "timeout": 5,
+        "dns_port": world.named.port,
         **options,
     }
     path = directory / "arguments.json"
@@ -702,7 +729,7 @@ def test_module_proves_every_host_of_the_plan(world: World, tmp_path: Path) -> N
     document = plan(tmp_path, entry("well.example.com", policy()), policy_hosts=hosts)
     result = call(world, tmp_path, document=document, prove=True, policy_hosts={"web1": [WEB]})
     failures = result["domains"]["well.example.com"]["failures"]
-    assert [(failure["host"], failure["code"]) for failure in failures] == [("web2", "policy-http")]
+    assert [(failure["host"], failure["code"]) for failure in failures] == [("web2", "policy-status")]
 
 
 REFUSED: dict[str, tuple[dict[str, t.Any], str]] = {

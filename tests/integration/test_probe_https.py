@@ -12,12 +12,13 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.connect import Reach
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.https import (
     BODY_LIMIT,
     FetchFailure,
     fetch_policy,
-    strict_context,
 )
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.tls import strict_context
 from bind import free_port
 from nginx import Nginx
 from odd import Behaviour, OddServers, be_silent, drip, endless, hang_up, http_answer
@@ -67,29 +68,38 @@ def outcome(
 ) -> bytes | tuple[str, str]:
     """The body, or the failure's code and text."""
     try:
-        return asyncio.run(fetch_policy(name, address, context, timeout, port))
+        return asyncio.run(fetch_policy(name, address, context, Reach(timeout, https_port=port))).body
     except FetchFailure as failure:
         return failure.code, failure.seen
 
 
 # How nginx answers at /.well-known/mta-sts.txt, and what is said of it; nothing, if the policy is taken.
-ANSWERS: dict[str, tuple[str, str]] = {
-    "as-it-should": ("try_files /policy.txt =404;", ""),
-    "charset": ("try_files /policy.txt =404; charset utf-8; charset_types text/plain;", ""),
-    "capitals": ("try_files /policy.txt =404; default_type TEXT/PLAIN;", ""),
-    "chunked": ("ssi on; ssi_types text/plain; try_files /policy.txt =404;", ""),
-    "largest": ("try_files /largest.txt =404;", ""),
+ANSWERS: dict[str, tuple[str, str, str]] = {
+    "as-it-should": ("try_files /policy.txt =404;", "", ""),
+    "charset": ("try_files /policy.txt =404; charset utf-8; charset_types text/plain;", "", ""),
+    "capitals": ("try_files /policy.txt =404; default_type TEXT/PLAIN;", "", ""),
+    "chunked": ("ssi on; ssi_types text/plain; try_files /policy.txt =404;", "", ""),
+    "largest": ("try_files /largest.txt =404;", "", ""),
     "redirect": (
         "return 301 https://mta-sts.as-it-should.example/.well-known/mta-sts.txt;",
+        "policy-redirect",
         "status 301, a redirect to https://mta-sts.as-it-should.example/.well-known/mta-sts.txt; senders follow none",
     ),
-    "not-found": ("return 404;", "status 404 instead of 200"),
-    "internal-error": ("return 500;", "status 500 instead of 200"),
-    "empty-answer": ("return 204;", "status 204 instead of 200"),
-    "html": ("default_type text/html; try_files /policy.txt =404;", "Content-Type 'text/html' instead of 'text/plain'"),
-    "no-type": ('default_type ""; try_files /policy.txt =404;', "Content-Type None instead of 'text/plain'"),
-    "gzip": ("add_header Content-Encoding gzip; try_files /gzip =404;", "Content-Encoding 'gzip'"),
-    "too-large": ("try_files /too-large.txt =404;", "the body is larger than 64 KiB"),
+    "not-found": ("return 404;", "policy-status", "status 404 instead of 200, for User-Agent postmaster.mta_sts"),
+    "internal-error": ("return 500;", "policy-status", "status 500 instead of 200, for User-Agent postmaster.mta_sts"),
+    "empty-answer": ("return 204;", "policy-status", "status 204 instead of 200, for User-Agent postmaster.mta_sts"),
+    "html": (
+        "default_type text/html; try_files /policy.txt =404;",
+        "policy-type",
+        "Content-Type 'text/html' instead of 'text/plain'",
+    ),
+    "no-type": (
+        'default_type ""; try_files /policy.txt =404;',
+        "policy-type",
+        "Content-Type None instead of 'text/plain'",
+    ),
+    "gzip": ("add_header Content-Encoding gzip; try_files /gzip =404;", "policy-encoding", "Content-Encoding 'gzip'"),
+    "too-large": ("try_files /too-large.txt =404;", "policy-size", "the body is larger than 64 KiB"),
 }
 
 
@@ -110,7 +120,7 @@ server {{ listen 127.0.0.1:{port} ssl; server_name mta-sts.{name}.example;
 """
     servers = "".join(
         block.format(port=port, name=name, directory=directory, directives=directives)
-        for name, (directives, _text) in ANSWERS.items()
+        for name, (directives, *_finding) in ANSWERS.items()
     )
     servers += f"""
 server {{ listen 127.0.0.1:{port} ssl; server_name .certificate.example;
@@ -139,35 +149,37 @@ server {{ listen 127.0.0.1:{old} ssl; server_name mta-sts.old.example;
     server.stop()
 
 
-@pytest.mark.parametrize(("name", "text"), [(name, text) for name, (_directives, text) in ANSWERS.items()], ids=ANSWERS)
-def test_answers_of_nginx(nginx: tuple[int, int], trust: str, name: str, text: str) -> None:
+@pytest.mark.parametrize("name", ANSWERS)
+def test_answers_of_nginx(nginx: tuple[int, int], trust: str, name: str) -> None:
+    _directives, code, text = ANSWERS[name]
     found = outcome(nginx[0], strict_context(trust), f"mta-sts.{name}.example")
     good = POLICY.ljust(BODY_LIMIT, b"x") if name == "largest" else POLICY
-    assert found == (("policy-http", text) if text else good)
+    assert found == ((code, text) if code else good)
 
 
+# The code and a part of the text; nothing, if the policy is taken.
 CERTIFICATES = {
-    "good": "",
-    "wildcard": "",
-    "unknown-ca": "unable to get local issuer certificate",
-    "expired": "certificate has expired",
-    "wrong-name": "hostname mismatch",
-    "common-name": "hostname mismatch",
-    "deep-wildcard": "hostname mismatch",
-    "partial-wildcard": "hostname mismatch",
-    "none-at-all": "tls handshake: ",
+    "good": ("", ""),
+    "wildcard": ("", ""),
+    "unknown-ca": ("policy-certificate-chain", "unable to get local issuer certificate"),
+    "expired": ("policy-certificate-date", "certificate has expired"),
+    "wrong-name": ("policy-certificate-name", "hostname mismatch"),
+    "common-name": ("policy-certificate-name", "hostname mismatch"),
+    "deep-wildcard": ("policy-certificate-name", "hostname mismatch"),
+    "partial-wildcard": ("policy-certificate-name", "hostname mismatch"),
+    "none-at-all": ("policy-tls", "tls handshake: "),
 }
 
 
-@pytest.mark.parametrize(("name", "reason"), CERTIFICATES.items(), ids=CERTIFICATES)
-def test_certificates(nginx: tuple[int, int], trust: str, name: str, reason: str) -> None:
+@pytest.mark.parametrize(("name", "expected"), CERTIFICATES.items(), ids=CERTIFICATES)
+def test_certificates(nginx: tuple[int, int], trust: str, name: str, expected: tuple[str, str]) -> None:
     found = outcome(nginx[0], strict_context(trust), f"mta-sts.{name}.certificate.example")
-    if not reason:
+    if not expected[0]:
         assert found == POLICY
         return
     code, seen = found
-    assert code == "policy-certificate"
-    assert reason in str(seen).lower()
+    assert code == expected[0]
+    assert expected[1] in str(seen).lower()
 
 
 def test_a_common_name_would_do_for_a_sender_that_is_not_strict(nginx: tuple[int, int], trust: str) -> None:
@@ -178,7 +190,7 @@ def test_a_common_name_would_do_for_a_sender_that_is_not_strict(nginx: tuple[int
 
 def test_old_tls(nginx: tuple[int, int], trust: str) -> None:
     code, seen = outcome(nginx[1], strict_context(trust), "mta-sts.old.example")
-    assert code == "policy-certificate"
+    assert code == "policy-tls"
     assert "protocol" in str(seen)
     lenient = ssl.create_default_context(cafile=trust)
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
@@ -189,7 +201,7 @@ def test_old_tls(nginx: tuple[int, int], trust: str) -> None:
 
 def test_the_trust_store_of_the_system_knows_no_test_authority(nginx: tuple[int, int]) -> None:
     code, _seen = outcome(nginx[0], strict_context(), "mta-sts.good.certificate.example")
-    assert code == "policy-certificate"
+    assert code == "policy-certificate-chain"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"])
@@ -253,12 +265,12 @@ BAD: dict[str, tuple[Behaviour, str, str]] = {
     ),
     "chunks of a gigabyte": (
         http_answer(answer("Transfer-Encoding: chunked", body=b"3fffffff\r\n"), then="stay"),
-        "policy-http",
+        "policy-size",
         "the body is larger than 64 KiB",
     ),
     "a length of many digits": (
         http_answer(answer("Content-Length: " + "9" * 5000), then="stay"),
-        "policy-http",
+        "policy-size",
         "the body is larger than 64 KiB",
     ),
     "negative length": (http_answer(answer("Content-Length: -1")), "policy-http", "Content-Length '-1'"),
@@ -267,7 +279,7 @@ BAD: dict[str, tuple[Behaviour, str, str]] = {
         "policy-http",
         "Transfer-Encoding 'gzip, chunked'",
     ),
-    "endless body": (HUGE, "policy-http", "the body is larger than 64 KiB"),
+    "endless body": (HUGE, "policy-size", "the body is larger than 64 KiB"),
     "endless header": (
         endless(b"HTTP/1.1 200 OK\r\n", b"X-More: 1\r\n"),
         "policy-http",
@@ -323,7 +335,7 @@ def test_what_is_refused(
     [
         (hang_up, "policy-unreachable", ""),
         (be_silent, "policy-unreachable", "no answer within 0.5 seconds"),
-        (endless(b"220 mail\r\n", b"x" * 4096), "policy-certificate", "TLS handshake: wrong version number"),
+        (endless(b"220 mail\r\n", b"x" * 4096), "policy-tls", "TLS handshake: wrong version number"),
     ],
     ids=["closes", "silent", "no TLS"],
 )

@@ -10,8 +10,9 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.https import strict_context
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.connect import Reach
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.smtp import SmtpFailure, probe_starttls
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.tls import strict_context
 from bind import free_port
 from odd import Behaviour, OddServers, be_silent, endless, hang_up, smtp_script, smtp_server
 from postfix import Postfix
@@ -51,7 +52,7 @@ def odd() -> t.Iterator[OddServers]:
 def outcome(port: int, context: ssl.SSLContext, host: str = NAME, timeout: float = PATIENCE) -> tuple[str, str] | None:
     """The failure's code and text, or nothing where there is none."""
     try:
-        asyncio.run(probe_starttls(host, "127.0.0.1", context, timeout, port))
+        asyncio.run(probe_starttls(host, "127.0.0.1", context, Reach(timeout, smtp_port=port)))
     except SmtpFailure as failure:
         return failure.code, failure.seen
     return None
@@ -61,16 +62,16 @@ HOSTS: dict[str, tuple[str, str] | None] = {
     "good": None,
     "wildcard": None,
     "no-starttls": ("mx-starttls", "does not offer STARTTLS"),
-    "self-signed": ("mx-certificate", "certificate: unable to get local issuer certificate"),
+    "self-signed": ("mx-certificate-chain", "unable to get local issuer certificate"),
     "wrong-name": (
-        "mx-certificate",
-        "certificate: hostname mismatch, certificate is not valid for 'wrong-name.example.net'.",
+        "mx-certificate-name",
+        "hostname mismatch, certificate is not valid for 'wrong-name.example.net'.",
     ),
     "common-name": (
-        "mx-certificate",
-        "certificate: hostname mismatch, certificate is not valid for 'common-name.example.net'.",
+        "mx-certificate-name",
+        "hostname mismatch, certificate is not valid for 'common-name.example.net'.",
     ),
-    "expired": ("mx-certificate", "certificate: certificate has expired"),
+    "expired": ("mx-certificate-date", "certificate has expired"),
 }
 
 
@@ -98,8 +99,8 @@ def test_postfix(postfix: dict[str, int], context: ssl.SSLContext, name: str, ex
 
 
 BAD: dict[str, tuple[Behaviour, str, str]] = {
-    "greets with 554": (smtp_script(b"554 5.7.1 go away\r\n"), "mx-unreachable", "greets with 554 5.7.1 go away"),
-    "greets with 421": (smtp_script(b"421 busy\r\n"), "mx-unreachable", "greets with 421 busy"),
+    "greets with 554": (smtp_script(b"554 5.7.1 go away\r\n"), "mx-greeting", "greets with 554 5.7.1 go away"),
+    "greets with 421": (smtp_script(b"421 busy\r\n"), "mx-greeting", "greets with 421 busy"),
     "EHLO refused": (
         smtp_script(b"220 mx\r\n", b"502 what?\r\n"),
         "mx-starttls",
@@ -117,12 +118,12 @@ BAD: dict[str, tuple[Behaviour, str, str]] = {
     ),
     "junk in place of a handshake": (
         smtp_script(b"220 mx\r\n", EHLO, b"220 go\r\n", b"\x15\x03nothing of the kind"),
-        "mx-starttls",
+        "mx-tls",
         "TLS handshake: ",
     ),
     "closes in place of a handshake": (
         smtp_script(b"220 mx\r\n", EHLO, b"220 go\r\n"),
-        "mx-starttls",
+        "mx-tls",
         "TLS handshake: ",
     ),
     "more in plain text after STARTTLS": (

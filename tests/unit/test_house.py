@@ -17,6 +17,7 @@ PREFIX = "ansible_collections.postmaster.mta_sts.plugins.module_utils."
 
 # Room by room, as the design has them. A file that is in no room fails the test.
 PURE = {
+    "_checks",
     "_evidence",
     "_finding",
     "_history",
@@ -32,7 +33,16 @@ PURE = {
     "_report",
 }
 DISK = {"_certificates", "_document", "_ledger", "_publication", "_webroot"}
-NETWORK = {"_probe.dns", "_probe.https", "_probe.sender", "_probe.smtp"}
+NETWORK = {
+    "_probe.connect",
+    "_probe.dane",
+    "_probe.dns",
+    "_probe.domain",
+    "_probe.https",
+    "_probe.message",
+    "_probe.mx",
+}
+NETWORK |= {"_probe.proof", "_probe.sender", "_probe.smtp", "_probe.tls", "_probe.transport", "_probe.workers"}
 NETWORK |= {"_rfc2136.reconcile", "_rfc2136.record_sets", "_rfc2136.server", "_rfc2136.update_message"}
 ALLOWED = {"pure": PURE, "disk": PURE | DISK, "network": PURE | DISK | NETWORK}
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The postmaster.mta_sts authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""DNS as a sender sees it: TXT, MX and address look-ups, each asked once per run.
+"""DNS as a sender sees it: TXT, MX, address and TLSA look-ups, each asked once per run.
 
 The records that we publish are asked of the server that we publish them to, where one is named: a resolver may
 still hold yesterday's answer, or that there is none. Private to this collection.
@@ -10,52 +10,108 @@ still hold yesterday's answer, or that there is none. Private to this collection
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
+import os
 import socket
 import typing as t
 from collections import Counter
 
+from .message import (
+    AA,
+    AAAA,
+    AD,
+    CD,
+    MX,
+    NOERROR,
+    NS,
+    NXDOMAIN,
+    RA,
+    RD,
+    SERVFAIL,
+    SOA,
+    TLSA,
+    TXT,
+    A,
+    MessageError,
+    Reply,
+    follow,
+    is_below,
+    parent,
+    to_text,
+    to_wire,
+)
+from .transport import Server, Silence, Transport
+
 try:
-    import dns.asyncquery
-    import dns.asyncresolver
-    import dns.exception
-    import dns.flags
-    import dns.message
-    import dns.name
-    import dns.nameserver
     import dns.rcode
-    import dns.rdatatype
     import dns.resolver
 except ImportError:  # reported by the modules, which need it
     pass
 
-if t.TYPE_CHECKING:
-    import dns.rrset
-
 # More addresses than this tell nothing more about a name, and nobody may make a probe work without end.
 ADDRESS_LIMIT = 16
+# So many zones may be cut off above a name before its own is no longer looked for.
+ZONES_ABOVE = 16
 # So many look-ups at a time: each has a socket of its own, and a process may not have very many.
-CONCURRENT = 256
+CONCURRENT = 512
 # An authority that did not answer so many times on end is asked no more: every time costs a time-out.
 SILENCES = 32
+# A question is asked anew after these shares of the time that there is: messages are lost now and then.
+WAITS = (1 / 6, 1 / 3, 1 / 2)
+
+_TYPES = {A: "A", NS: "NS", MX: "MX", TXT: "TXT", AAAA: "AAAA", TLSA: "TLSA"}
 
 Strings = tuple[str, ...]
-Server = tuple[str, int]
 
 
 class DnsFailure(Exception):
     """DNS did not answer: time-out, SERVFAIL, refusal. It does not mean that a name has no records."""
 
 
-class MxSet(t.NamedTuple):
-    """The MX hosts of a name by preference, without the null MX of RFC 7505.
+class DnsBogus(DnsFailure):
+    """There is an answer, but the resolver does not give it, as DNSSEC validation fails."""
 
-    The C(ttl) is that of the record set as DNS answered, which of a resolver is what is left of it; none: there is
-    no such set.
+
+class Answer(t.NamedTuple):
+    """One record set, or that there is none.
+
+    The C(ttl) is as DNS answered, which of a resolver is what is left of it. C(secure) means that the resolver has
+    validated the answer, and C(alias) is the name that a chain of CNAMEs ends at.
     """
 
-    hosts: tuple[str, ...]
+    records: tuple[t.Any, ...]
     ttl: t.Optional[int]
+    secure: bool
+    alias: str
+
+
+class Tlsa(t.NamedTuple):
+    """RFC 6698 2.1."""
+
+    usage: int
+    selector: int
+    matching: int
+    data: bytes
+
+
+class _Found(t.NamedTuple):
+    """An L(Answer) as it travels; the C(zone) is that of the SOA record that came in place of records."""
+
+    data: list[t.Any]
+    ttl: t.Optional[int]
+    secure: bool
+    alias: bytes
+    zone: bytes
+
+
+class _Refusal(Exception):
+    """The last of the servers said that it has no answer, or no connection to it was possible."""
+
+    def __init__(self, text: str, server: t.Optional[Server] = None) -> None:
+        super().__init__(text)
+        # A resolver that said SERVFAIL.
+        self.server = server
 
 
 def parse_server(text: str) -> Server:
@@ -87,105 +143,220 @@ def resolve_server(text: str) -> Server:
         raise ValueError(f"the name server {text!r} is neither an address nor a name that resolves") from None
 
 
+def system_resolvers() -> list[Server]:
+    """Raises ValueError when the system has none."""
+    try:
+        found = dns.resolver.Resolver()
+    except dns.resolver.NoResolverConfiguration as error:
+        raise ValueError(f"this system has no DNS resolver, and none was given: {error}") from None
+    return [(str(address), found.port) for address in found.nameservers]
+
+
 class Lookup:
     """Look-ups with a cache of their own, for the event loop that it is made in."""
 
-    def __init__(self, resolvers: t.Sequence[Server], authorities: t.Sequence[Server], timeout: float) -> None:
+    def __init__(
+        self,
+        resolvers: t.Sequence[Server],
+        authorities: t.Sequence[Server],
+        timeout: float,
+        sources: t.Sequence[str] = (),
+        authority_port: int = 53,
+    ) -> None:
         """C(resolvers) defaults to the system's; C(authorities) are asked first and without recursion.
 
         Raises ValueError when the system has none.
         """
-        try:
-            self._resolver = dns.asyncresolver.Resolver(configure=not resolvers)
-        except dns.resolver.NoResolverConfiguration as error:
-            raise ValueError(f"this system has no DNS resolver, and none was given: {error}") from None
-        if resolvers:
-            self._resolver.nameservers = [dns.nameserver.Do53Nameserver(*server) for server in resolvers]
-        self._resolver.lifetime = timeout
-        self._resolver.timeout = timeout / 2
-        self._authorities = authorities
-        self._silences: Counter[Server] = Counter()
+        self._resolvers = list(resolvers) or system_resolvers()
+        self._authorities = list(authorities)
         self._timeout = timeout
+        self._authority_port = authority_port
+        self._transport = Transport(sources)
+        self._silences: Counter[Server] = Counter()
         self._turns = asyncio.Semaphore(CONCURRENT)
-        self._answers: dict[tuple[str, str], asyncio.Future[t.Optional[dns.rrset.RRset]]] = {}
+        self._answers: dict[tuple[str, int, str], asyncio.Task[_Found]] = {}
 
-    async def txt(self, name: str) -> tuple[Strings, ...]:
-        """The TXT records of a name, each as its strings. Raises L(DnsFailure)."""
-        return tuple(
-            tuple(part.decode("ascii", "backslashreplace") for part in record.strings)
-            for record in await self._ask(name, "TXT") or ()
-        )
+    async def txt(self, name: str) -> Answer:
+        """The TXT records of a name, each as its strings. Raises L(DnsFailure), as all of these do."""
+        return _texts(await self._ask(name, TXT))
 
-    async def mx(self, name: str) -> MxSet:
-        """The MX record set of a name. Raises L(DnsFailure)."""
-        answer = await self._ask(name, "MX")
-        records = sorted(answer or (), key=lambda record: (record.preference, record.exchange))
-        hosts = (record.exchange.to_text(omit_final_dot=True).lower() for record in records)
-        named = tuple(dict.fromkeys(host for host in hosts if host not in ("", ".", "@")))
-        return MxSet(named, None if answer is None else answer.ttl)
+    async def txt_at(self, server_address: str, name: str) -> Answer:
+        """As L(txt), but what that very name server has, which is refused where it is not its to say."""
+        return _texts(await self._ask(name, TXT, server_address))
 
-    async def addresses(self, name: str) -> tuple[str, ...]:
-        """The IPv4 and IPv6 addresses of a name. Raises L(DnsFailure)."""
-        four, six = await asyncio.gather(self._ask(name, "A"), self._ask(name, "AAAA"))
-        return tuple(sorted(record.address for record in [*(four or ()), *(six or ())]))[:ADDRESS_LIMIT]
+    async def mx(self, name: str) -> Answer:
+        """The MX hosts of a name by preference; the null MX of RFC 7505 is an empty name."""
+        found = await self._ask(name, MX)
+        hosts = (host for _preference, host in sorted((number, to_text(wire)) for number, wire in found.data))
+        return _answer(found, tuple(dict.fromkeys(hosts)))
 
-    async def _ask(self, name: str, rdtype: str) -> t.Optional[t.Any]:
-        key = (name, rdtype)
-        if key not in self._answers:
-            self._answers[key] = asyncio.ensure_future(self._in_turn(name, rdtype))
-        return await self._answers[key]
+    async def addresses(self, name: str) -> Answer:
+        """The IPv4 and IPv6 addresses of a name, secure if both answers are."""
+        self._task(name, AAAA)
+        four, six = await self._ask(name, A), await self._ask(name, AAAA)
+        times = [found.ttl for found in (four, six) if found.ttl is not None]
+        records = tuple(sorted({*four.data, *six.data}))[:ADDRESS_LIMIT]
+        secure = four.secure and six.secure
+        return Answer(records, min(times, default=None), secure, _alias(four) or _alias(six))
 
-    async def _in_turn(self, name: str, rdtype: str) -> t.Optional[dns.rrset.RRset]:
+    async def tlsa(self, name: str) -> Answer:
+        """The TLSA records of a name."""
+        found = await self._ask(name, TLSA)
+        return _answer(found, tuple(Tlsa(data[0], data[1], data[2], data[3:]) for data in found.data))
+
+    async def name_servers(self, name: str) -> Answer:
+        """The name servers of the zone that a name lies in."""
+        wire = _checked(name)
+        for _zone in range(ZONES_ABOVE):
+            found = await self._ask(to_text(wire), NS)
+            # Where there is an alias there is no zone.
+            if found.data and not found.alias:
+                return _answer(found, tuple(sorted(map(to_text, found.data))))
+            if not wire[0]:
+                break
+            above = found.zone and not found.alias and found.zone != wire and is_below(wire, found.zone)
+            wire = found.zone if above else parent(wire)
+        return Answer((), None, False, "")
+
+    def close(self) -> None:
+        """Gives up what is still under way."""
+        for task in self._answers.values():
+            task.cancel()
+
+    async def _ask(self, name: str, rdtype: int, server: str = "") -> _Found:
+        task = self._task(name, rdtype, server)
+        # Others may wait for the same, so whoever gives up does it for himself.
+        return task.result() if task.done() else await asyncio.shield(task)
+
+    def _task(self, name: str, rdtype: int, server: str = "") -> asyncio.Task[_Found]:
+        key = (name, rdtype, server)
+        task = self._answers.get(key)
+        if task is None:
+            task = self._answers[key] = asyncio.ensure_future(self._in_turn(*key))
+            # It is no mistake if in the end nobody wants to know.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task
+
+    async def _in_turn(self, name: str, rdtype: int, server: str) -> _Found:
         async with self._turns:
-            return await self._look_up(name, rdtype)
-
-    async def _look_up(self, name: str, rdtype: str) -> t.Optional[dns.rrset.RRset]:
-        try:
-            target: t.Optional[dns.name.Name] = dns.name.from_text(name)
-            if self._authorities:
-                found, target = await self._ask_authorities(t.cast("dns.name.Name", target), rdtype)
-                if target is None:
-                    return found
-            answer = await self._resolver.resolve(
-                t.cast("dns.name.Name", target), rdtype, raise_on_no_answer=False, search=False
-            )
-        except dns.resolver.NXDOMAIN:
-            return None
-        except (dns.exception.DNSException, OSError, ValueError) as error:
-            raise DnsFailure(f"{name} {rdtype}: {str(error) or type(error).__name__}") from None
-        if answer.rrset is None and not _is_known(answer):
-            raise DnsFailure(f"{name} {rdtype}: {answer.nameserver} is no resolver and does not know")
-        return answer.rrset
-
-    async def _ask_authorities(
-        self, name: dns.name.Name, rdtype: str
-    ) -> tuple[t.Optional[dns.rrset.RRset], t.Optional[dns.name.Name]]:
-        """The record set, or the name that is left to be resolved by others: itself, or a CNAME's target."""
-        query = dns.message.make_query(name, rdtype)
-        query.flags &= ~dns.flags.RD
-        for server in self._authorities:
-            if self._silences[server] >= SILENCES:
-                continue
-            address, port = server
             try:
-                reply, _tcp = await dns.asyncquery.udp_with_fallback(query, address, self._timeout, port)
-            except (dns.exception.DNSException, OSError):
-                self._silences[server] += 1
-                continue
-            self._silences[server] = 0
-            if not reply.flags & dns.flags.AA or reply.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-                continue
-            chain = t.cast("dns.message.QueryMessage", reply).resolve_chaining()
-            if chain.answer is not None or chain.canonical_name == name:
-                return chain.answer, None
-            return None, chain.canonical_name
-        return None, name
+                wire = _checked(name)
+                if server:
+                    return await self._ask_one(wire, rdtype, (server, self._authority_port))
+                return await self._look_up(wire, rdtype)
+            except DnsFailure as error:
+                raise type(error)(f"{name} {_TYPES[rdtype]}: {error}") from None
+
+    async def _look_up(self, name: bytes, rdtype: int) -> _Found:
+        # What TLSA records are worth only a resolver can tell, who validates them.
+        found = await self._ask_authorities(name, rdtype) if self._authorities and rdtype != TLSA else None
+        if found is not None and (found.data or not found.alias):
+            return found
+        # An authority knows an alias, but not always where it ends.
+        asked = found.alias if found else name
+        reply = await self._resolve(asked, rdtype)
+        result = _follow(reply, asked, rdtype)
+        if not result.data and reply.rcode != NXDOMAIN and not reply.flags & RA and not result.zone:
+            raise DnsFailure("the server that was asked is no resolver and does not know")
+        return result._replace(secure=False, alias=result.alias or asked) if found else result
+
+    async def _ask_authorities(self, name: bytes, rdtype: int) -> t.Optional[_Found]:
+        for server in self._authorities:
+            with contextlib.suppress(DnsFailure):
+                return await self._ask_one(name, rdtype, server)
+        return None
+
+    async def _ask_one(self, name: bytes, rdtype: int, server: Server) -> _Found:
+        """What a name server says with authority."""
+        if self._silences[server] >= SILENCES:
+            raise DnsFailure(f"{server[0]} did not answer {SILENCES} times on end, and is asked no more")
+        try:
+            reply = await self._persist([server], name, rdtype, 0, self._timeout)
+        except _Refusal as error:
+            raise DnsFailure(str(error)) from None
+        if not reply.flags & AA:
+            raise DnsFailure(f"{server[0]} answers without authority")
+        return _follow(reply, name, rdtype)
+
+    async def _resolve(self, name: bytes, rdtype: int) -> Reply:
+        try:
+            return await self._persist(self._resolvers, name, rdtype, RD | AD, self._timeout)
+        except _Refusal as error:
+            refusal = error
+        if refusal.server is None:
+            raise DnsFailure(str(refusal)) from None
+        only = [refusal.server]
+        try:
+            await self._persist(only, name, rdtype, RD | CD, self._timeout / 2)
+        except (_Refusal, DnsFailure):
+            raise DnsFailure(str(refusal)) from None
+        try:
+            # It may only have been unwell for a moment.
+            return await self._persist(only, name, rdtype, RD | AD, self._timeout / 2)
+        except (_Refusal, DnsFailure):
+            raise DnsBogus("the answer does not pass DNSSEC validation") from None
+
+    async def _persist(
+        self, servers: t.Sequence[Server], name: bytes, rdtype: int, flags: int, timeout: float
+    ) -> Reply:
+        """The first answer from one of the servers, which are asked in turn until the time is over.
+
+        Raises L(_Refusal) when each has refused, and L(DnsFailure) when one of them says nothing.
+        """
+        left = sorted(servers, key=lambda server: self._silences[server] >= SILENCES)
+        refusal = _Refusal("no server was asked")
+        for share in WAITS:
+            wait = timeout * share / len(left)
+            for server in tuple(left):
+                try:
+                    reply = await self._transport.ask(server, name, rdtype, flags, wait)
+                except Silence:
+                    self._silences[server] += share == WAITS[-1]
+                    continue
+                except (OSError, ValueError) as error:
+                    refusal = _Refusal(f"{server[0]}: {_words(error)}", refusal.server)
+                else:
+                    self._silences[server] = 0
+                    if reply.rcode in (NOERROR, NXDOMAIN):
+                        return reply
+                    failed = server if reply.rcode == SERVFAIL and reply.flags & RA else refusal.server
+                    refusal = _Refusal(f"{server[0]} answers {dns.rcode.to_text(dns.rcode.Rcode(reply.rcode))}", failed)
+                left.remove(server)
+            if not left:
+                raise refusal
+        if refusal.server is not None:
+            raise refusal
+        raise DnsFailure(f"no answer from {', '.join(server[0] for server in left)} within {timeout:g} seconds")
 
 
-def _is_known(answer: dns.resolver.Answer) -> bool:
-    """Whether an answer without records says that there are none (RFC 2308 2.2).
+def _checked(name: str) -> bytes:
+    try:
+        return to_wire(name)
+    except ValueError as error:
+        raise DnsFailure(str(error)) from None
 
-    A referral to other servers, or a CNAME that leads to them, has none either.
-    """
-    response = answer.response
-    return bool(response.flags & dns.flags.RA) or any(rrset.rdtype == dns.rdatatype.SOA for rrset in response.authority)
+
+def _follow(reply: Reply, name: bytes, rdtype: int) -> _Found:
+    try:
+        end, data, ttl = follow(reply, name, rdtype)
+    except MessageError as error:
+        raise DnsFailure(str(error)) from None
+    zone = next((record.owner for record in reply.authority if record.rdtype == SOA), b"")
+    return _Found(data, ttl, bool(reply.flags & AD), b"" if end == name else end, zone)
+
+
+def _answer(found: _Found, records: tuple[t.Any, ...]) -> Answer:
+    return Answer(records, found.ttl, found.secure, _alias(found))
+
+
+def _texts(found: _Found) -> Answer:
+    return _answer(found, tuple(tuple(part.decode("ascii", "backslashreplace") for part in one) for one in found.data))
+
+
+def _alias(found: _Found) -> str:
+    return to_text(found.alias) if found.alias else ""
+
+
+def _words(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    return (os.strerror(number) if number else str(error) or type(error).__name__).lower()

@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The policy fetch of RFC 8461 3.3, as a strict sender makes it, towards one address.
 
-Standard library only. Private to this collection.
+Private to this collection.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ import asyncio
 import contextlib
 import http.client
 import io
-import os
 import re
 import ssl
+import time
 import typing as t
 
+from .connect import Reach, connected, error_text
+from .tls import Session, certificate_code, check_name, session_of, tls_reason
+
 PATH = "/.well-known/mta-sts.txt"
+USER_AGENT = "postmaster.mta_sts"
 # RFC 8461 3.3 suggests a limit of 64 kilobytes for the body.
 BODY_LIMIT = 65536
 HEAD_LIMIT = 16384
@@ -36,79 +40,59 @@ class FetchFailure(Exception):
         self.seen = seen
 
 
-def strict_context(ca_file: t.Optional[str] = None) -> ssl.SSLContext:
-    """TLS as RFC 8461 3.3 and 4.2 want it: a chain that verifies and a DNS-ID, never a common name.
+class Fetched(t.NamedTuple):
+    """A policy as it came, and how."""
 
-    C(ca_file) replaces the system's trust store. Raises ValueError when it cannot be used.
+    body: bytes
+    session: Session
+    seconds: float
+
+
+async def fetch_policy(name: str, address: str, context: ssl.SSLContext, reach: Reach) -> Fetched:
+    """The policy that C(address) serves for the policy host C(name).
+
+    Raises L(FetchFailure) for everything that a sender refuses.
     """
+    begin = time.monotonic()
+    with _failures(reach):
+        async with asyncio.timeout(reach.timeout), _connected(name, address, context, reach) as (reader, writer):
+            session = session_of(writer.get_extra_info("ssl_object"))
+            writer.write(
+                f"GET {PATH} HTTP/1.1\r\nHost: {name}\r\nUser-Agent: {USER_AGENT}\r\n"
+                "Accept: text/plain\r\nConnection: close\r\n\r\n".encode("ascii")
+            )
+            body = await _body(reader, await _headers(reader))
+    return Fetched(body, session, time.monotonic() - begin)
+
+
+async def shake_hands(name: str, address: str, context: ssl.SSLContext, reach: Reach) -> Session:
+    """A TLS session with a policy host, and nothing more. Raises L(FetchFailure)."""
+    with _failures(reach):
+        async with asyncio.timeout(reach.timeout), _connected(name, address, context, reach) as (_reader, writer):
+            return session_of(writer.get_extra_info("ssl_object"))
+
+
+def _connected(
+    name: str, address: str, context: ssl.SSLContext, reach: Reach
+) -> contextlib.AbstractAsyncContextManager[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    check_name(name, context)
+    return connected(address, reach.https_port, reach, ssl=context, server_hostname=name, limit=HEAD_LIMIT)
+
+
+@contextlib.contextmanager
+def _failures(reach: Reach) -> t.Iterator[None]:
+    """Whatever stands in the way, by what it means for a sender."""
     try:
-        context = ssl.create_default_context(cafile=ca_file or None)
-    except OSError as error:
-        # An SSLError is an OSError, too, and neither names the file.
-        raise ValueError(f"the trust store {ca_file!r} cannot be used: {error}") from None
-    context.hostname_checks_common_name = False
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-def tls_reason(error: ssl.SSLError) -> str:
-    """What a failed handshake says, in words."""
-    message = getattr(error, "verify_message", "") or error.reason or str(error)
-    return str(message).lower().replace("_", " ")
-
-
-async def fetch_policy(name: str, address: str, context: ssl.SSLContext, timeout: float, port: int = 443) -> bytes:
-    """The body of the policy that C(address) serves for the policy host C(name).
-
-    C(timeout) in seconds bounds the whole fetch. Raises L(FetchFailure) for everything a sender refuses.
-    """
-    try:
-        return await asyncio.wait_for(_exchange(name, address, port, context), timeout)
+        yield
     except ssl.SSLCertVerificationError as error:
-        raise FetchFailure("policy-certificate", tls_reason(error)) from None
+        raise FetchFailure(certificate_code("policy", error), tls_reason(error)) from None
     except ssl.SSLError as error:
         # Web servers that have no certificate for a name refuse the handshake.
-        raise FetchFailure("policy-certificate", f"TLS handshake: {tls_reason(error)}") from None
-    except asyncio.TimeoutError:
-        raise FetchFailure("policy-unreachable", f"no answer within {timeout:g} seconds") from None
+        raise FetchFailure("policy-tls", f"TLS handshake: {tls_reason(error)}") from None
+    except TimeoutError:
+        raise FetchFailure("policy-unreachable", f"no answer within {reach.timeout:g} seconds") from None
     except (OSError, EOFError, ValueError) as error:
         raise FetchFailure("policy-unreachable", error_text(error)) from None
-
-
-def error_text(error: BaseException) -> str:
-    """An operating system's error in words, without address and number."""
-    if isinstance(error, EOFError):
-        return "the connection was closed without a whole answer"
-    number = getattr(error, "errno", None)
-    return (os.strerror(number) if number and number > 0 else str(error) or type(error).__name__).lower()
-
-
-def check_name(name: str, context: ssl.SSLContext) -> None:
-    """Raises ValueError for a name that TLS cannot ask for.
-
-    The event loop meets it in a callback, where the error is lost and the connection stays open.
-    """
-    try:
-        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
-    except ValueError:
-        raise ValueError(f"{name!r} is not a name that a certificate can be for") from None
-
-
-async def _exchange(name: str, address: str, port: int, context: ssl.SSLContext) -> bytes:
-    check_name(name, context)
-    reader, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=name, limit=HEAD_LIMIT)
-    try:
-        request = (
-            f"GET {PATH} HTTP/1.1\r\nHost: {name}\r\nUser-Agent: postmaster.mta_sts\r\n"
-            "Accept: text/plain\r\nConnection: close\r\n\r\n"
-        )
-        writer.write(request.encode("ascii"))
-        headers = await _headers(reader)
-        return await _body(reader, headers)
-    finally:
-        # Nothing more is wanted of this connection, least of all to wait for the other side's farewell.
-        with contextlib.suppress(OSError, RuntimeError):
-            writer.transport.abort()
 
 
 async def _headers(reader: asyncio.StreamReader) -> http.client.HTTPMessage:
@@ -130,15 +114,15 @@ async def _headers(reader: asyncio.StreamReader) -> http.client.HTTPMessage:
     code = status[1].decode("ascii")
     if code.startswith("3"):
         location = headers.get("Location", "nowhere")
-        raise FetchFailure("policy-http", f"status {code}, a redirect to {location}; senders follow none")
+        raise FetchFailure("policy-redirect", f"status {code}, a redirect to {location}; senders follow none")
     if code != "200":
-        raise FetchFailure("policy-http", f"status {code} instead of 200")
+        raise FetchFailure("policy-status", f"status {code} instead of 200, for User-Agent {USER_AGENT}")
     encoding = headers.get("Content-Encoding", "identity")
     if encoding.strip().lower() != "identity":
-        raise FetchFailure("policy-http", f"Content-Encoding {encoding!r}")
+        raise FetchFailure("policy-encoding", f"Content-Encoding {encoding!r}")
     media_type = headers.get("Content-Type")
     if media_type is None or media_type.partition(";")[0].strip().lower() != "text/plain":
-        raise FetchFailure("policy-http", f"Content-Type {media_type!r} instead of 'text/plain'")
+        raise FetchFailure("policy-type", f"Content-Type {media_type!r} instead of 'text/plain'")
     return headers
 
 
@@ -197,4 +181,4 @@ async def _exactly(reader: asyncio.StreamReader, count: int) -> bytes:
 
 
 def _too_large() -> FetchFailure:
-    return FetchFailure("policy-http", f"the body is larger than {BODY_LIMIT // 1024} KiB")
+    return FetchFailure("policy-size", f"the body is larger than {BODY_LIMIT // 1024} KiB")

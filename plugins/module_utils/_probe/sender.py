@@ -3,380 +3,235 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Whole domains as a strict sender sees them: what DNS, HTTPS and SMTP say, composed to findings.
 
-L(observe) looks at domains, ours or not. L(prove) asks whether every policy host serves exactly the policies
-of a plan. Both take any number of domains and work on them concurrently. Private to this collection.
+First every domain is looked at, then, once each, what domains share: MX hosts, addresses of policy hosts, and
+hosts that take reports. Only then is it judged. Private to this collection.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
+import datetime as dt
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from .._finding import ERROR, KINDS, Finding, printable, worst
-from .._names import mx_matches
-from .._policy import Policy, PolicyError, parse_policy, policy_id, render_policy
-from .._record import RecordError, StsRecord, TlsrptRecord, select_sts_record, select_tlsrpt_record
-from .dns import DnsFailure, Lookup, MxSet, Server, Strings
-from .https import FetchFailure, fetch_policy, strict_context
-from .smtp import SmtpFailure, probe_starttls
-
-Document = dict[str, t.Any]
-
-# More MX hosts, or patterns, or TXT records at one name than this tell nothing more about a domain.
-MX_LIMIT = 32
-RECORD_LIMIT = 32
-# So many connections at a time, whatever the number of domains: a process may not have very many open, and one
-# domain with all the addresses it may have must not use up what the others need.
-CONNECTIONS = 256
-STS_PREFIX = "v=STSv1;"
-TLSRPT_PREFIX = "v=TLSRPTv1;"
+from .._checks import TOLD_LIMIT, check_dane, check_id, check_mx, verdict_of
+from .._finding import ERROR, KINDS, Finding, worst
+from .._policy import Policy, policy_id
+from .._record import report_target
+from .connect import CONNECTIONS, Reach
+from .dns import DnsFailure, Lookup
+from .domain import DomainProbe, Seen
+from .https import FetchFailure, shake_hands
+from .mx import MxHost, MxProbe
+from .tls import Document, contexts
+from .transport import Server
+from .workers import Progress, Tell, for_each
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to look: C(timeout) in seconds bounds each look-up, fetch and dialogue."""
+    """How to look, and who hears how far it is."""
 
     resolvers: t.Sequence[Server] = ()
     authorities: t.Sequence[Server] = ()
     ca_file: t.Optional[str] = None
-    timeout: float = 10.0
-    concurrency: int = 64
+    reach: Reach = field(default_factory=Reach)
+    concurrency: int = 128
+    tell: Tell = lambda _progress: None
 
 
-def observe(domains: t.Mapping[str, t.Optional[Policy]], settings: Settings) -> dict[str, Document]:
-    """What a strict sender sees of each domain.
+def lookup_of(settings: Settings) -> Lookup:
+    """Look-ups as the settings want them, for the running event loop. Raises ValueError when there is no resolver."""
+    reach = settings.reach
+    return Lookup(settings.resolvers, settings.authorities, reach.timeout, reach.sources, reach.dns_port)
+
+
+def observe(domains: t.Mapping[str, t.Optional[Policy]], settings: Settings) -> Document:
+    """What a strict sender sees of each domain (C(domains)), and of the MX hosts that they share (C(mx_hosts)).
 
     A domain may come with the policy that it shall have, whose MX patterns are then the ones that count.
     Raises ValueError for settings that cannot be used, and for nothing that is seen.
     """
-
-    async def work(sender: _Sender, domain: str) -> Document:
-        try:
-            return await sender.observe(domain, domains[domain])
-        except Exception as error:
-            return _seen(findings=[_escaped(domain, error)])
-
-    return asyncio.run(_concurrently(domains, work, settings))
+    return asyncio.run(_observe(domains, settings))
 
 
-def prove(
-    policies: t.Mapping[str, Policy], hosts: t.Mapping[str, t.Sequence[str]], settings: Settings
-) -> dict[str, Document]:
-    """Fetches each domain's policy from every address of every policy host, and from the public ones.
-
-    A document has the policy's C(id), how many addresses served exactly its bytes (C(fetched)), the hosts all of
-    whose addresses did (C(proved)), and the C(failures). Raises ValueError for settings that cannot be used, and for
-    nothing that is seen.
-    """
-    bodies = {domain: render_policy(policy) for domain, policy in policies.items()}
-
-    async def work(sender: _Sender, domain: str) -> Document:
-        try:
-            fetched, failures = await sender.prove(domain, bodies[domain], hosts)
-        except Exception as error:
-            fetched, failures = 0, [_failure(host, _escaped(domain, error)) for host in (*hosts, "public")]
-        failed = {failure["host"] for failure in failures}
-        proved = [host for host in hosts if host not in failed]
-        return {"id": policy_id(bodies[domain]), "fetched": fetched, "proved": proved, "failures": failures}
-
-    return asyncio.run(_concurrently(bodies, work, settings))
-
-
-async def _concurrently(
-    domains: t.Iterable[str], work: t.Callable[[_Sender, str], t.Awaitable[Document]], settings: Settings
-) -> dict[str, Document]:
-    """The results in the order of the domains, with at most C(concurrency) of them under way."""
+async def _observe(domains: t.Mapping[str, t.Optional[Policy]], settings: Settings) -> Document:
     sender = _Sender(settings)
-    queue = list(domains)
-    results: dict[str, Document] = {}
-    pending = iter(queue)
 
-    async def worker() -> None:
-        for domain in pending:
-            results[domain] = await work(sender, domain)
+    async def look(domain: str) -> Seen:
+        return await sender.look_at(domain, domains[domain])
 
-    await asyncio.gather(*(worker() for _worker in range(min(settings.concurrency, len(queue)))))
-    return {domain: results[domain] for domain in queue}
+    try:
+        seen = await for_each(domains, look, settings.concurrency, _counter("domains", len(domains), settings.tell))
+        shared = await sender.look_at_shared(list(seen.values()))
+    finally:
+        sender.close()
+    documents = {domain: shared.judge(one) for domain, one in seen.items()}
+    return {"domains": documents, "mx_hosts": {host: one.to_dict() for host, one in shared.mx_hosts.items()}}
 
 
-class _Texts(t.NamedTuple):
-    """The texts at a name: those that begin as our records do, and the others, which senders discard."""
+def probe_failure(subject: str, error: Exception) -> Finding:
+    """An error that nobody thought of."""
+    return Finding("probe-failure", subject, f"{type(error).__name__}: {error}")
 
-    ours: list[str]
-    foreign: list[str]
+
+def _counter(what: str, total: int, tell: Tell) -> t.Callable[[t.Any], None]:
+    done = broken = 0
+
+    def told(one: t.Any) -> None:
+        nonlocal done, broken
+        done, broken = done + 1, broken + (worst(one.findings) == ERROR)
+        tell(Progress(what, done, total, broken))
+
+    return told
 
 
 class _Sender:
     """What is shared while domains are looked at, in one event loop."""
 
     def __init__(self, settings: Settings) -> None:
-        self._timeout = settings.timeout
-        self._context: ssl.SSLContext = strict_context(settings.ca_file)
-        self._lookup = Lookup(settings.resolvers, settings.authorities, settings.timeout)
-        self._connections = asyncio.Semaphore(CONNECTIONS)
-        # An MX host that serves many domains is probed once.
-        self._mx_probes: dict[str, asyncio.Task[list[Finding]]] = {}
+        self._settings = settings
+        self._reach = settings.reach
+        self._contexts = contexts(settings.ca_file)
+        self._lookup = lookup_of(settings)
+        now = dt.datetime.now(dt.timezone.utc)
+        self._turns = asyncio.Semaphore(CONNECTIONS)
+        self._domains = DomainProbe(self._lookup, self._contexts, self._reach, self._turns, now)
+        self._mx_hosts = MxProbe(self._lookup, self._contexts, self._reach, self._turns, now)
 
-    async def observe(self, domain: str, wanted: t.Optional[Policy]) -> Document:
-        findings: list[Finding] = []
-        (record, texts), (tlsrpt, tlsrpt_texts), (addresses, body), mx = await asyncio.gather(
-            self._sts_record(domain, findings),
-            self._tlsrpt_record(domain, findings),
-            self._published_policy(domain, findings),
-            self._mx_set(domain),
-        )
-        policy = self._parse(domain, body, findings)
-        judged = wanted or policy
-        if judged is not None and judged.mode != "none":
-            findings += await self._mx_findings(domain, mx, judged)
-        hosts, ttl = (None, None) if isinstance(mx, DnsFailure) else mx
-        return _seen(
-            verdict=_verdict(record, addresses, policy, findings),
-            record_id=record.id if record else None,
-            records=texts.ours if texts else None,
-            foreign_records=texts.foreign if texts else None,
-            tlsrpt=list(tlsrpt.rua) if tlsrpt else [],
-            foreign_tlsrpt_records=tlsrpt_texts.foreign if tlsrpt_texts else None,
-            addresses=None if addresses is None else list(addresses),
-            policy={"id": policy_id(body), "mode": policy.mode, "mx": list(policy.mx), "max_age": policy.max_age}
-            if policy is not None and body is not None
-            else None,
-            mx=None if hosts is None else list(hosts),
-            mx_ttl=ttl,
-            findings=findings,
-        )
+    def close(self) -> None:
+        self._lookup.close()
 
-    async def prove(
-        self, domain: str, body: bytes, hosts: t.Mapping[str, t.Sequence[str]]
-    ) -> tuple[int, list[Document]]:
-        """How many addresses serve exactly this policy, and what the others do."""
-        name = f"mta-sts.{domain}"
-        failures: list[Document] = []
-        # A policy host's own address is, as a rule, a public one, too: what it serves is the same.
-        targets: dict[str, str] = {}
-        for host, addresses in hosts.items():
-            if not addresses:
-                seen = f"no address is known at which the policy host {host} can be reached from here"
-                failures.append(_failure(host, Finding("policy-unreachable", f"https://{name}", seen)))
-            for address in addresses:
-                other = targets.setdefault(address, host)
-                if other != host:
-                    seen = f"is the address of both {other} and {host}; name addresses that tell them apart"
-                    failures.append(_failure(host, Finding("policy-unreachable", f"https://{name} at {address}", seen)))
+    async def look_at(self, domain: str, wanted: t.Optional[Policy]) -> Seen:
+        """All that only this domain has."""
+        seen = Seen(domain, wanted)
         try:
-            public = await self._lookup.addresses(name)
-            targets.update({address: "public" for address in public if address not in targets})
-            if not public:
-                failures.append(_failure("public", Finding("policy-host-missing", name, "has no address in DNS")))
-        except DnsFailure as error:
-            failures.append(_failure("public", Finding("dns-failure", name, str(error))))
-        outcomes = await asyncio.gather(*(self._prove_one(name, address, body) for address in targets))
-        failures += [_failure(host, finding) for host, finding in zip(targets.values(), outcomes) if finding]
-        return outcomes.count(None), failures
+            await self._domains.look_at(seen)
+        except Exception as error:
+            # What nobody thought of is one domain's finding, and not the end of a run over all of them.
+            seen.findings.append(probe_failure(domain, error))
+        return seen
 
-    async def _prove_one(self, name: str, address: str, body: bytes) -> t.Optional[Finding]:
-        subject = f"https://{name} at {address}"
-        served = await self._fetch(name, address)
-        if isinstance(served, FetchFailure):
-            return Finding(served.code, subject, served.seen)
-        if served != body:
-            seen = f"serves the policy with id {policy_id(served)} instead of {policy_id(body)}"
-            return Finding("policy-differs", subject, seen)
-        return None
+    # --- what domains share -------------------------------------------------------------------------------
 
-    async def _sts_record(
-        self, domain: str, findings: list[Finding]
-    ) -> tuple[t.Optional[StsRecord], t.Optional[_Texts]]:
-        name = f"_mta-sts.{domain}"
-        try:
-            records = await self._lookup.txt(name)
-        except DnsFailure as error:
-            findings.append(Finding("dns-failure", name, str(error)))
-            return None, None
-        texts = _texts(records, STS_PREFIX)
-        if not records:
-            findings.append(Finding("record-missing", name, "has no TXT record"))
-            return None, texts
-        if texts.foreign:
-            findings.append(Finding("record-foreign", name, "; ".join(texts.foreign)))
-        try:
-            return select_sts_record(records), texts
-        except RecordError as error:
-            findings.append(Finding("record-unusable", name, str(error)))
-            return None, texts
+    async def look_at_shared(self, seen: t.Sequence[Seen]) -> _Shared:
+        """MX hosts, addresses of policy hosts, and hosts that take reports, each of them once."""
+        shared = _Shared()
+        hosts = dict.fromkeys(host for one in seen if one.judged for host in one.hosts if host)
+        newest = {
+            address: f"mta-sts.{one.domain}"
+            for one in seen
+            for address, fetched in one.fetched.items()
+            if fetched.session.version == "TLSv1.3"
+        }
+        takers = {report_target(uri) for one in seen if one.tlsrpt for uri in one.tlsrpt.rua[:TOLD_LIMIT]}
+        each, tell = self._settings.concurrency, self._settings.tell
 
-    async def _tlsrpt_record(
-        self, domain: str, findings: list[Finding]
-    ) -> tuple[t.Optional[TlsrptRecord], t.Optional[_Texts]]:
-        name = f"_smtp._tls.{domain}"
-        try:
-            records = await self._lookup.txt(name)
-        except DnsFailure as error:
-            findings.append(Finding("dns-failure", name, str(error)))
-            return None, None
-        texts = _texts(records, TLSRPT_PREFIX)
-        if not records:
-            findings.append(Finding("tlsrpt-missing", name, "has no TXT record"))
-            return None, texts
-        try:
-            return select_tlsrpt_record(records), texts
-        except RecordError as error:
-            findings.append(Finding("tlsrpt-unusable", name, str(error)))
-            return None, texts
-
-    async def _published_policy(
-        self, domain: str, findings: list[Finding]
-    ) -> tuple[t.Optional[tuple[str, ...]], t.Optional[bytes]]:
-        """The policy host's addresses (none: DNS did not answer) and the policy that the first of them serves."""
-        name = f"mta-sts.{domain}"
-        try:
-            addresses = await self._lookup.addresses(name)
-        except DnsFailure as error:
-            findings.append(Finding("dns-failure", name, str(error)))
-            return None, None
-        if not addresses:
-            findings.append(Finding("policy-host-missing", name, "has no address in DNS"))
-            return addresses, None
-        bodies = []
-        for address, outcome in zip(
-            addresses, await asyncio.gather(*(self._fetch(name, address) for address in addresses))
-        ):
-            if isinstance(outcome, FetchFailure):
-                findings.append(Finding(outcome.code, f"https://{name} at {address}", outcome.seen))
-            else:
-                bodies.append(outcome)
-        if len(set(bodies)) > 1:
-            seen = f"its {len(addresses)} addresses serve {len(set(bodies))} different policies"
-            findings.append(Finding("policy-differs", f"https://{name}", seen))
-        return addresses, bodies[0] if bodies else None
-
-    async def _fetch(self, name: str, address: str) -> t.Union[bytes, FetchFailure]:
-        async with self._connections:
+        async def look(host: str) -> MxHost:
             try:
-                return await fetch_policy(name, address, self._context, self._timeout)
-            except FetchFailure as error:
-                return error
+                return await self._mx_hosts.look_at(host)
+            except Exception as error:
+                return MxHost([probe_failure(host, error)])
 
-    def _parse(self, domain: str, body: t.Optional[bytes], findings: list[Finding]) -> t.Optional[Policy]:
-        if body is None:
-            return None
-        try:
-            return parse_policy(body)
-        except PolicyError as error:
-            findings.append(Finding("policy-invalid", f"https://mta-sts.{domain}", str(error)))
-            return None
+        shared.mx_hosts = await for_each(hosts, look, each, _counter("MX hosts", len(hosts), tell))
+        shared.takes_12 = await for_each(newest, lambda address: self._takes_12(newest[address], address), each)
+        https = [host for scheme, host in takers if scheme == "https"]
+        shared.takes_reports = await for_each(https, self._takes_reports, each)
+        return shared
 
-    async def _mx_set(self, domain: str) -> t.Union[MxSet, DnsFailure]:
+    async def _takes_12(self, name: str, address: str) -> bool:
         try:
-            hosts, ttl = await self._lookup.mx(domain)
+            async with self._turns:
+                await shake_hands(name, address, self._contexts.only_12, self._reach)
+        except FetchFailure as error:
+            return error.code != "policy-tls"
+        return True
+
+    async def _takes_reports(self, host: str) -> str:
+        """What keeps a host from taking reports over HTTPS; nothing, if nothing is known to."""
+        try:
+            addresses = (await self._lookup.addresses(host)).records
         except DnsFailure as error:
-            return error
-        return MxSet(hosts[:MX_LIMIT], ttl)
-
-    async def _mx_findings(self, domain: str, mx: t.Union[MxSet, DnsFailure], policy: Policy) -> list[Finding]:
-        """What is wrong with the MX hosts for senders that go by the policy."""
-        if isinstance(mx, DnsFailure):
-            return [Finding("dns-failure", domain, str(mx))]
-        findings = []
-        if not mx.hosts:
-            findings.append(Finding("mx-missing", domain, "has no MX record that names a host"))
-        for host in mx.hosts:
-            if not mx_matches(host, policy.mx):
-                findings.append(Finding("mx-unmatched", host, f"matches none of {', '.join(policy.mx)}"))
-        unused = [p for p in policy.mx if mx.hosts and not any(mx_matches(host, [p]) for host in mx.hosts)]
-        findings += [Finding("mx-unused", p, f"matches no MX host of {domain}") for p in unused[:MX_LIMIT]]
-        for found in await asyncio.gather(*(self._mx_probe(host) for host in mx.hosts)):
-            findings.extend(found)
-        return findings
-
-    async def _mx_probe(self, host: str) -> list[Finding]:
-        if host not in self._mx_probes:
-            self._mx_probes[host] = asyncio.ensure_future(self._probe_mx(host))
-        return await self._mx_probes[host]
-
-    async def _probe_mx(self, host: str) -> list[Finding]:
-        try:
-            addresses = await self._lookup.addresses(host)
-        except DnsFailure as error:
-            return [Finding("dns-failure", host, str(error))]
+            return str(error)
         if not addresses:
-            return [Finding("mx-address-missing", host, "has no address in DNS")]
-        outcomes = await asyncio.gather(*(self._probe_address(host, address) for address in addresses))
-        return [finding for finding in outcomes if finding is not None]
-
-    async def _probe_address(self, host: str, address: str) -> t.Optional[Finding]:
-        async with self._connections:
-            try:
-                await probe_starttls(host, address, self._context, self._timeout)
-            except SmtpFailure as error:
-                return Finding(error.code, f"{host}:25 at {address}", error.seen)
-        return None
+            return "has no address"
+        try:
+            async with self._turns:
+                await shake_hands(host, addresses[0], self._contexts.strict, self._reach)
+        except FetchFailure as error:
+            return error.seen
+        return ""
 
 
-def _seen(
-    *,
-    findings: t.Sequence[Finding],
-    verdict: str = "broken",
-    record_id: t.Optional[str] = None,
-    records: t.Optional[list[str]] = None,
-    foreign_records: t.Optional[list[str]] = None,
-    tlsrpt: t.Sequence[str] = (),
-    foreign_tlsrpt_records: t.Optional[list[str]] = None,
-    addresses: t.Optional[list[str]] = None,
-    policy: t.Optional[Document] = None,
-    mx: t.Optional[list[str]] = None,
-    mx_ttl: t.Optional[int] = None,
-) -> Document:
-    """The document of one domain. What is not known is none, which is not the same as that there is none."""
+@dataclass
+class _Shared:
+    """What was seen of the things that domains share."""
+
+    mx_hosts: dict[str, MxHost] = field(default_factory=dict)
+    # Address of a policy host -> whether it offers TLS 1.2; host that takes reports -> what keeps it from that.
+    takes_12: dict[str, bool] = field(default_factory=dict)
+    takes_reports: dict[str, str] = field(default_factory=dict)
+
+    def judge(self, seen: Seen) -> Document:
+        """The document of one domain, with all its findings."""
+        findings = [*seen.findings, *self._of_policy_host(seen), *self._of_mx(seen), *self._of_reports(seen)]
+        if seen.record is not None and seen.body is not None and seen.wanted is not None:
+            findings += check_id(f"_mta-sts.{seen.domain}", seen.record, seen.body)
+        return _document(seen, _one_cause_each(findings))
+
+    def _of_policy_host(self, seen: Seen) -> t.Iterator[Finding]:
+        for address in seen.fetched:
+            if not self.takes_12.get(address, True):
+                yield Finding(
+                    "policy-tls-without-12", f"https://mta-sts.{seen.domain} at {address}", "takes TLS 1.3 alone"
+                )
+
+    def _of_mx(self, seen: Seen) -> list[Finding]:
+        policy = seen.judged
+        if policy is None:
+            return []
+        if seen.mx_failure is not None:
+            return [seen.mx_failure]
+        hosts = {host: self.mx_hosts[host] for host in seen.hosts if host}
+        findings = check_mx(seen.domain, seen.hosts, policy, implicit=bool(seen.hosts) and not seen.mx)
+        findings += [finding for host in hosts.values() for finding in host.findings]
+        return findings + check_dane(seen.domain, {name: host.protected for name, host in hosts.items()})
+
+    def _of_reports(self, seen: Seen) -> t.Iterator[Finding]:
+        for uri in seen.tlsrpt.rua[:TOLD_LIMIT] if seen.tlsrpt else ():
+            scheme, host = report_target(uri)
+            trouble = self.takes_reports.get(host, "") if scheme == "https" else ""
+            if trouble:
+                yield Finding("tlsrpt-undeliverable", f"_smtp._tls.{seen.domain}", f"{uri}: {trouble}")
+
+
+def _one_cause_each(findings: t.Sequence[Finding]) -> list[Finding]:
+    """Without what follows from something else, in an order that does not depend on which answer came first."""
+    codes = {finding.code for finding in findings}
+    if "record-missing" in codes:
+        # Who has no record has no need of a policy host.
+        findings = [finding for finding in findings if finding.code != "policy-host-missing"]
     order = list(KINDS)
-    # In an order that does not depend on which answer came first.
-    findings = sorted(findings, key=lambda finding: (order.index(finding.code), finding.subject, finding.seen))
+    unique = dict.fromkeys(findings)
+    return sorted(unique, key=lambda finding: (order.index(finding.code), finding.subject, finding.seen))
+
+
+def _document(seen: Seen, findings: t.Sequence[Finding]) -> Document:
+    policy, texts, tlsrpt_texts = seen.policy, seen.texts, seen.tlsrpt_texts
     return {
-        "verdict": verdict,
-        "record_id": record_id,
-        "records": records,
-        "foreign_records": foreign_records,
-        "tlsrpt": list(tlsrpt),
-        "foreign_tlsrpt_records": foreign_tlsrpt_records,
-        "addresses": addresses,
-        "policy": policy,
-        "mx": mx,
-        "mx_ttl": mx_ttl,
+        "verdict": verdict_of(policy, seen.record, findings),
+        "record_id": seen.record.id if seen.record else None,
+        "records": texts.ours if texts else None,
+        "foreign_records": texts.foreign if texts else None,
+        "tlsrpt": list(seen.tlsrpt.rua) if seen.tlsrpt else [],
+        "foreign_tlsrpt_records": tlsrpt_texts.foreign if tlsrpt_texts else None,
+        "addresses": None if seen.addresses is None else list(seen.addresses),
+        "policy": {"id": policy_id(seen.body), "mode": policy.mode, "mx": list(policy.mx), "max_age": policy.max_age}
+        if policy is not None and seen.body is not None
+        else None,
+        "mx": None if seen.mx is None else list(seen.mx),
+        "mx_ttl": seen.mx_ttl,
+        "dnssec": {"record": seen.record_secure, "mx": seen.mx_secure},
+        "certificates": sorted(seen.certificates, key=lambda one: str(one["subject"])),
         "findings": [finding.to_dict() for finding in findings],
     }
-
-
-def _escaped(domain: str, error: Exception) -> Finding:
-    """What nobody thought of is one domain's finding, and not the end of a run over all of them."""
-    return Finding("probe-failure", domain, f"{type(error).__name__}: {error}")
-
-
-def _texts(records: t.Sequence[Strings], prefix: str) -> _Texts:
-    """The TXT records at a name, each in exactly one of the two lists."""
-    texts = _Texts([], [])
-    for text in map("".join, records):
-        (texts.ours if text.startswith(prefix) else texts.foreign).append(printable(text))
-    return _Texts(texts.ours[:RECORD_LIMIT], texts.foreign[:RECORD_LIMIT])
-
-
-def _failure(host: str, finding: Finding) -> Document:
-    return {"host": host, "code": finding.code, "subject": finding.subject, "seen": finding.seen}
-
-
-def _verdict(
-    record: t.Optional[StsRecord],
-    addresses: t.Optional[tuple[str, ...]],
-    policy: t.Optional[Policy],
-    findings: t.Sequence[Finding],
-) -> str:
-    """What the domain is to a sender that meets it for the first time: a mode, broken, or absent."""
-    # Addresses that are not known may be there all the same.
-    if addresses == () and any(finding.code == "record-missing" for finding in findings):
-        return "absent"
-    if record is None or policy is None:
-        return "broken"
-    # An MX host that fails is refused by senders only when the policy says 'enforce'.
-    relevant = [f for f in findings if policy.mode == "enforce" or not f.code.startswith("mx-")]
-    return "broken" if worst(relevant) == ERROR else policy.mode

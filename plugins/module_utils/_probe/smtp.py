@@ -3,17 +3,17 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """STARTTLS on port 25 of one address of an MX host, as a sender that enforces meets it (RFC 8461 4.2).
 
-Standard library only. Private to this collection.
+Private to this collection.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import ssl
 
-from .https import check_name, error_text, tls_reason
+from .connect import Reach, connected, error_text
+from .tls import Session, certificate_code, check_name, session_with_chain, tls_reason
 
 LINE_LIMIT = 4096
 REPLY_LINES = 100
@@ -28,51 +28,48 @@ class SmtpFailure(Exception):
         self.seen = seen
 
 
-async def probe_starttls(host: str, address: str, context: ssl.SSLContext, timeout: float, port: int = 25) -> None:
-    """Returns when C(address) offers STARTTLS with a chain that verifies for C(host), and speaks SMTP behind it.
+async def probe_starttls(host: str, address: str, context: ssl.SSLContext, reach: Reach) -> Session:
+    """The session that C(address) offers for C(host) with STARTTLS, if it speaks SMTP behind it.
 
-    C(timeout) in seconds bounds the whole dialogue. Raises L(SmtpFailure).
+    Raises L(SmtpFailure).
     """
     try:
-        await asyncio.wait_for(_dialogue(host, address, port, context), timeout)
+        check_name(host, context)
+        async with asyncio.timeout(reach.timeout), connected(address, reach.smtp_port, reach) as (reader, writer):
+            return await _dialogue(host, _Smtp(reader, writer), writer, context)
     except ssl.SSLCertVerificationError as error:
-        raise SmtpFailure("mx-certificate", f"certificate: {tls_reason(error)}") from None
+        raise SmtpFailure(certificate_code("mx", error), tls_reason(error)) from None
     except ssl.SSLError as error:
-        raise SmtpFailure("mx-starttls", f"TLS handshake: {tls_reason(error)}") from None
-    except asyncio.TimeoutError:
-        raise SmtpFailure("mx-unreachable", f"no answer within {timeout:g} seconds") from None
+        raise SmtpFailure("mx-tls", f"TLS handshake: {tls_reason(error)}") from None
+    except TimeoutError:
+        raise SmtpFailure("mx-unreachable", f"no answer within {reach.timeout:g} seconds") from None
     except (OSError, EOFError, ValueError) as error:
         raise SmtpFailure("mx-unreachable", error_text(error)) from None
 
 
-async def _dialogue(host: str, address: str, port: int, context: ssl.SSLContext) -> None:
-    check_name(host, context)
-    reader, writer = await asyncio.open_connection(address, port)
-    try:
-        smtp = _Smtp(reader, writer)
-        code, lines = await smtp.reply()
-        if code != "220":
-            raise SmtpFailure("mx-unreachable", f"greets with {code} {lines[0]}")
-        ehlo = f"EHLO {_literal(writer)}"
-        code, lines = await smtp.command(ehlo)
-        if code != "250":
-            raise SmtpFailure("mx-starttls", f"answers EHLO with {code} {lines[0]}")
-        if "STARTTLS" not in (line.strip().upper() for line in lines[1:]):
-            raise SmtpFailure("mx-starttls", "does not offer STARTTLS")
-        code, lines = await smtp.command("STARTTLS")
-        if code != "220":
-            raise SmtpFailure("mx-starttls", f"answers STARTTLS with {code} {lines[0]}")
-        # RFC 3207 4.2: nothing that was said before the handshake may be taken for said behind it.
-        if smtp.has_more:
-            raise SmtpFailure("mx-starttls", "sends more in plain text after its answer to STARTTLS")
-        await _start_tls(writer, host, context)
-        code, lines = await smtp.command(ehlo)
-        if code != "250":
-            raise SmtpFailure("mx-starttls", f"answers EHLO over TLS with {code} {lines[0]}")
-        writer.write(b"QUIT\r\n")
-    finally:
-        with contextlib.suppress(OSError, RuntimeError):
-            writer.transport.abort()
+async def _dialogue(host: str, smtp: _Smtp, writer: asyncio.StreamWriter, context: ssl.SSLContext) -> Session:
+    code, lines = await smtp.reply()
+    if code != "220":
+        raise SmtpFailure("mx-greeting", f"greets with {code} {lines[0]}")
+    ehlo = f"EHLO {_literal(writer)}"
+    code, lines = await smtp.command(ehlo)
+    if code != "250":
+        raise SmtpFailure("mx-starttls", f"answers EHLO with {code} {lines[0]}")
+    if "STARTTLS" not in (line.strip().upper() for line in lines[1:]):
+        raise SmtpFailure("mx-starttls", "does not offer STARTTLS")
+    code, lines = await smtp.command("STARTTLS")
+    if code != "220":
+        raise SmtpFailure("mx-starttls", f"answers STARTTLS with {code} {lines[0]}")
+    # RFC 3207 4.2: nothing that was said before the handshake may be taken for said behind it.
+    if smtp.has_more:
+        raise SmtpFailure("mx-starttls", "sends more in plain text after its answer to STARTTLS")
+    await _start_tls(writer, host, context)
+    session = session_with_chain(writer.get_extra_info("ssl_object"))
+    code, lines = await smtp.command(ehlo)
+    if code != "250":
+        raise SmtpFailure("mx-starttls", f"answers EHLO over TLS with {code} {lines[0]}")
+    writer.write(b"QUIT\r\n")
+    return session
 
 
 async def _start_tls(writer: asyncio.StreamWriter, host: str, context: ssl.SSLContext) -> None:
@@ -81,7 +78,7 @@ async def _start_tls(writer: asyncio.StreamWriter, host: str, context: ssl.SSLCo
     except ssl.SSLError:
         raise
     except (OSError, EOFError) as error:
-        raise SmtpFailure("mx-starttls", f"TLS handshake: {error_text(error)}") from None
+        raise SmtpFailure("mx-tls", f"TLS handshake: {error_text(error)}") from None
 
 
 class _Smtp:

@@ -450,7 +450,7 @@ def test_a_small_verification() -> None:
         "  example.com  enforce  enforce, 7 days, 1 mx  id 3f2a9c01  ok",
         "  example.org  broken   no policy              no id",
         "      error: https://mta-sts.example.org: status 404 instead of 200 (RFC 8461 3.3)",
-        "          answer 200 with text/plain, without a redirect, and at most 64 KiB",
+        "          serve the policy with a web server that does",
         "      notice: _smtp._tls.example.org: has no TXT record (RFC 8460 3)",
         "1 broken, 1 enforce",
     ]

@@ -1,0 +1,122 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The proof that every policy host serves exactly the policies of a plan (P1), each fetched as a strict sender would.
+
+Private to this collection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import typing as t
+
+from .._finding import Finding
+from .._policy import Policy, policy_id, render_policy
+from .connect import CONNECTIONS
+from .dns import DnsFailure
+from .https import FetchFailure, fetch_policy
+from .mx import dns_finding
+from .sender import Settings, lookup_of, probe_failure
+from .tls import Document, strict_context
+from .workers import Progress, for_each
+
+
+def prove(
+    policies: t.Mapping[str, Policy], hosts: t.Mapping[str, t.Sequence[str]], settings: Settings
+) -> dict[str, Document]:
+    """Fetches each domain's policy from every address of every policy host, and from the public ones.
+
+    A document has the policy's C(id), how many addresses served exactly its bytes (C(fetched)), the hosts all of
+    whose addresses did (C(proved)), and the C(failures). Raises ValueError for settings that cannot be used, and for
+    nothing that is seen.
+    """
+    return asyncio.run(_prove(policies, hosts, settings))
+
+
+async def _prove(
+    policies: t.Mapping[str, Policy], hosts: t.Mapping[str, t.Sequence[str]], settings: Settings
+) -> dict[str, Document]:
+    prover = _Prover(hosts, settings)
+    done = broken = 0
+
+    def told(document: Document) -> None:
+        nonlocal done, broken
+        done, broken = done + 1, broken + bool(document["failures"])
+        settings.tell(Progress("policies", done, len(policies), broken))
+
+    async def work(domain: str) -> Document:
+        body = render_policy(policies[domain])
+        try:
+            fetched, failures = await prover.prove(domain, body)
+        except Exception as error:
+            fetched, failures = 0, [_failure(host, probe_failure(domain, error)) for host in (*hosts, "public")]
+        failed = {failure["host"] for failure in failures}
+        proved = [host for host in hosts if host not in failed]
+        return {"id": policy_id(body), "fetched": fetched, "proved": proved, "failures": failures}
+
+    try:
+        return await for_each(policies, work, settings.concurrency, told)
+    finally:
+        prover.close()
+
+
+class _Prover:
+    """What is shared while policies are proved, in one event loop."""
+
+    def __init__(self, hosts: t.Mapping[str, t.Sequence[str]], settings: Settings) -> None:
+        self._hosts = hosts
+        self._reach = settings.reach
+        self._turns = asyncio.Semaphore(CONNECTIONS)
+        self._context = strict_context(settings.ca_file)
+        self._lookup = lookup_of(settings)
+
+    def close(self) -> None:
+        self._lookup.close()
+
+    async def prove(self, domain: str, body: bytes) -> tuple[int, list[Document]]:
+        """How many addresses serve exactly this policy, and what the others do."""
+        name = f"mta-sts.{domain}"
+        targets, failures = self._targets(name)
+        try:
+            public = await self._lookup.addresses(name)
+            targets.update({address: "public" for address in public.records if address not in targets})
+            if not public.records:
+                failures.append(_failure("public", Finding("policy-host-missing", name, "has no address in DNS")))
+        except DnsFailure as error:
+            failures.append(_failure("public", dns_finding(name, error)))
+        outcomes = await asyncio.gather(*(self._prove_one(name, address, body) for address in targets))
+        failures += [_failure(host, finding) for host, finding in zip(targets.values(), outcomes) if finding]
+        return outcomes.count(None), failures
+
+    def _targets(self, name: str) -> tuple[dict[str, str], list[Document]]:
+        """Which host each address to ask is of, and which hosts cannot be asked."""
+        failures: list[Document] = []
+        # A policy host's own address is, as a rule, a public one, too: what it serves is the same.
+        targets: dict[str, str] = {}
+        for host, addresses in self._hosts.items():
+            if not addresses:
+                seen = f"no address is known at which the policy host {host} can be reached from here"
+                failures.append(_failure(host, Finding("policy-unreachable", f"https://{name}", seen)))
+            for address in addresses:
+                other = targets.setdefault(address, host)
+                if other != host:
+                    seen = f"is the address of both {other} and {host}; name addresses that tell them apart"
+                    failures.append(_failure(host, Finding("policy-unreachable", f"https://{name} at {address}", seen)))
+        return targets, failures
+
+    async def _prove_one(self, name: str, address: str, body: bytes) -> t.Optional[Finding]:
+        subject = f"https://{name} at {address}"
+        try:
+            async with self._turns:
+                served = (await fetch_policy(name, address, self._context, self._reach)).body
+        except FetchFailure as error:
+            return Finding(error.code, subject, error.seen)
+        if served != body:
+            seen = f"serves the policy with id {policy_id(served)} instead of {policy_id(body)}"
+            return Finding("policy-differs", subject, seen)
+        return None
+
+
+def _failure(host: str, finding: Finding) -> Document:
+    return {"host": host, "code": finding.code, "subject": finding.subject, "seen": finding.seen}
