@@ -44,6 +44,7 @@ lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	  --disallow-unknown-collection-refs .
 	.ci/packages graphviz
 	.ci/pictures --check
+	.ci/findings --check
 
 unit: setup ## tests of the pure parts
 	$(NICE) python -m pytest --numprocesses=auto tests/unit
@@ -62,9 +63,10 @@ molecule: setup ## whole hosts: the playbooks and roles on a lab of real servers
 bench: setup ## what one call for all domains costs, beside a task for each
 	python tests/bench/bench.py
 
-docs: ## the pictures of the guides, from their sources
+docs: setup ## the pictures of the guides and the guide to the findings, from their sources
 	.ci/packages graphviz
 	.ci/pictures
+	.ci/findings
 
 clean: ## remove labs, images, environments and caches
 	if [ -d .lab ]; then python3 tests/lab/lab.py purge; fi

@@ -439,7 +439,8 @@ def test_mx_hosts_are_told_of_every_domain(seen: dict[str, dict[str, t.Any]], na
 @pytest.mark.parametrize("kind", ["resolvers", "authorities"])
 def test_mx_hosts_that_no_policy_needs_are_not_probed(world: World, domain: str, kind: str) -> None:
     world.named.put("example.com", domain, 60, "MX", "10 counting.test.")
-    settings = world.settings(**{kind: [(world.named.host, world.named.port)]})
+    servers: dict[str, t.Any] = {kind: [(world.named.host, world.named.port)]}
+    settings = world.settings(**servers)
     for wanted, probes in ((None, 0), (policy(mode="none"), 0), (policy("counting.test"), 2)):
         before = world.odd.connections[25]
         document = observe({domain: wanted}, settings)[domain]

@@ -259,9 +259,10 @@ def test_the_picture_shows_the_stages() -> None:
     assert {*STAGES.values(), "withdrawing", "absent"} - drawn == {"none"}
 
 
-def test_every_finding_is_in_the_guide_as_it_is() -> None:
-    table = {code: (cells[0], cells[-1]) for code, cells in rows(VERIFY, "code").items()}
-    assert table == {code: (kind.severity, kind.reference) for code, kind in KINDS.items()}
+def test_every_code_in_the_guides_is_that_of_a_finding_or_a_hold() -> None:
+    told = set(re.findall(r"``([a-z]+(?:-[a-z0-9]+)+)``", VERIFY))
+    assert told
+    assert told <= KINDS.keys() | HOLD_KINDS.keys()
 
 
 def test_every_key_of_an_entry_is_documented() -> None:
@@ -285,7 +286,8 @@ def test_every_variable_that_a_guide_names_is_one() -> None:
     modules = {path.stem for path in (ROOT / "plugins/modules").glob("*.py")}
     for guide in GUIDES:
         named = set(re.findall(r"(?<![\w.])mta_sts_\w+", guide.read_text()))
-        assert named
+        # That of the findings is made from their table.
+        assert named or guide.stem == "findings"
         assert named <= used_in_playbooks() | modules, guide.name
 
 
