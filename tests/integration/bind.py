@@ -9,9 +9,7 @@ import contextlib
 import secrets
 import shutil
 import socket
-import subprocess
 import threading
-import time
 import typing as t
 from pathlib import Path
 
@@ -23,9 +21,9 @@ import dns.rcode
 import dns.rdatatype
 import dns.tsig
 import dns.update
+from daemon import Daemon
 
 NAMED = Path("/usr/sbin/named")
-START_SECONDS = 20
 
 ZONE = """\
 $TTL 300
@@ -45,6 +43,15 @@ def free_port() -> int:
                 return port
 
 
+def run(program: Path, directory: Path, *arguments: str | Path, ready: t.Callable[[], bool]) -> Daemon:
+    """Runs a name server that keeps its files in a directory.
+
+    AppArmor confines the program under its own path to the system's directories.
+    """
+    copy = Path(shutil.copy(program, directory)) if program.exists() else program
+    return Daemon([copy, *arguments], directory / f"{program.name}.log", ready)
+
+
 class Named:
     """A running `named`. The key `allowed` may update every zone, `powerless` none."""
 
@@ -52,8 +59,6 @@ class Named:
 
     def __init__(self, directory: Path, zones: t.Mapping[str, str], closed_zones: t.Collection[str] = ()) -> None:
         """Zones are given with their records, without SOA and NS. Closed zones allow no updates."""
-        if not NAMED.exists():
-            raise FileNotFoundError(f"{NAMED} is missing: install the Debian package bind9")
         self.directory, self._zones = directory, list(zones)
         self.port = free_port()
         self.secrets = {name: base64.b64encode(secrets.token_bytes(32)).decode() for name in ("allowed", "powerless")}
@@ -61,11 +66,7 @@ class Named:
         for zone, records in zones.items():
             (directory / f"{zone}.zone").write_text(ZONE + records)
         (directory / "named.conf").write_text(self._configuration(closed_zones))
-        # AppArmor confines the program under its own path to the system's directories.
-        program = shutil.copy(NAMED, directory / "named")
-        with (directory / "named.log").open("wb") as log:
-            self._process = subprocess.Popen([program, "-g", "-c", directory / "named.conf"], stderr=log)
-        self._wait()
+        self._daemon = run(NAMED, directory, "-g", "-c", directory / "named.conf", ready=self._is_ready)
 
     def _configuration(self, closed_zones: t.Collection[str]) -> str:
         keys = [
@@ -86,14 +87,10 @@ controls {{ }};
 """
         return "\n".join([options, *keys, *parts, ""])
 
-    def _wait(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
-            with contextlib.suppress(OSError, dns.exception.DNSException):
-                if all(self._serves(zone) for zone in self._zones):
-                    return
-        self.stop()
-        raise RuntimeError(f"named did not start:\n{(self.directory / 'named.log').read_text()}")
+    def _is_ready(self) -> bool:
+        with contextlib.suppress(dns.exception.DNSException):
+            return all(self._serves(zone) for zone in self._zones)
+        return False
 
     def _serves(self, zone: str) -> bool:
         return bool(self.exchange(dns.message.make_query(zone, "SOA", flags=0), timeout=0.5).answer)
@@ -120,8 +117,7 @@ controls {{ }};
             raise RuntimeError(f"named answered {dns.rcode.to_text(rcode)} for {name}")
 
     def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(timeout=START_SECONDS)
+        self._daemon.stop()
 
 
 class Interceptor:

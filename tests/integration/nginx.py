@@ -4,15 +4,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import subprocess
-import time
 import typing as t
 from pathlib import Path
 
+from daemon import Daemon, accepts
+
 NGINX = Path("/usr/sbin/nginx")
-START_SECONDS = 20
 
 CONFIGURATION = """\
 daemon off;
@@ -45,28 +42,16 @@ class Nginx:
 
     def __init__(self, directory: Path, servers: str, listens: t.Sequence[tuple[str, int]]) -> None:
         """The server blocks say where to listen; C(listens) is what to wait for."""
-        if not NGINX.exists():
-            raise FileNotFoundError(f"{NGINX} is missing: install the Debian package nginx")
         self.directory = directory
         (directory / "tls").mkdir()
         for address, _port in listens:
             (directory / "policies" / address).mkdir(parents=True, exist_ok=True)
         (directory / "nginx.conf").write_text(CONFIGURATION.format(prefix=directory, servers=servers))
-        self._process = subprocess.Popen(
+        self._daemon = Daemon(
             [NGINX, "-p", directory, "-c", directory / "nginx.conf", "-e", directory / "error.log"],
-            stderr=subprocess.DEVNULL,
+            directory / "error.log",
+            lambda: accepts(listens),
         )
-        self._wait(listens)
-
-    def _wait(self, listens: t.Sequence[tuple[str, int]]) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
-            with contextlib.suppress(OSError):
-                for listen in listens:
-                    socket.create_connection(listen, timeout=1).close()
-                return
-        self.stop()
-        raise RuntimeError(f"nginx did not start:\n{(self.directory / 'error.log').read_text()}")
 
     def serve(self, address: str, name: str, body: bytes, pem: bytes) -> None:
         """Has a policy host's name served at an address from now on."""
@@ -74,5 +59,4 @@ class Nginx:
         (self.directory / "policies" / address / f"{name}.txt").write_bytes(body)
 
     def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(timeout=START_SECONDS)
+        self._daemon.stop()

@@ -4,18 +4,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pwd
-import socket
 import subprocess
 import tempfile
-import time
 import typing as t
 from pathlib import Path
 
+from daemon import Daemon, accepts
+
 POSTFIX = Path("/usr/sbin/postfix")
-START_SECONDS = 20
+Listener = tuple[str, int]
 
 MAIN = """\
 compatibility_level = 3.6
@@ -47,49 +46,37 @@ tlsmgr unix - - n 1000? 1 tlsmgr
 class Postfix:
     """A running Postfix with one listener per certificate; one that has none offers no STARTTLS."""
 
-    def __init__(self, listeners: t.Mapping[tuple[str, int], bytes | None]) -> None:
-        if not POSTFIX.exists():
-            raise FileNotFoundError(f"{POSTFIX} is missing: install the Debian package postfix")
+    def __init__(
+        self, listeners: t.Mapping[Listener, bytes | None], options: t.Mapping[Listener, t.Sequence[str]] | None = None
+    ) -> None:
+        """Options are parameters of main.cf, as in C(name=value), for one listener."""
         # Its programs give up root, and must be able to reach their directories all the same.
         self._temporary = tempfile.TemporaryDirectory(prefix="postfix-")
         self.directory = directory = Path(self._temporary.name)
         directory.chmod(0o755)
         services = [
-            self._service(number, address, port, pem) for number, ((address, port), pem) in enumerate(listeners.items())
+            self._service(number, listener, pem, (options or {}).get(listener, ()))
+            for number, (listener, pem) in enumerate(listeners.items())
         ]
         (directory / "main.cf").write_text(MAIN.format(directory=directory))
         (directory / "master.cf").write_text(MASTER + "".join(services))
         (directory / "queue").mkdir()
         (directory / "data").mkdir()
         os.chown(directory / "data", pwd.getpwnam("postfix").pw_uid, -1)
-        self._process = subprocess.Popen(
-            [POSTFIX, "-c", directory, "start-fg"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        self._daemon = Daemon(
+            [POSTFIX, "-c", directory, "start-fg"], directory / "start.log", lambda: accepts(listeners, greets=True)
         )
-        self._wait(list(listeners))
 
-    def _service(self, number: int, address: str, port: int, pem: bytes | None) -> str:
-        line = f"{address}:{port} inet n - n - - smtpd -o smtpd_tls_security_level="
-        if pem is None:
-            return f"{line}none\n"
-        path = self.directory / f"{number}.pem"
-        path.write_bytes(pem)
-        return f"{line}may -o smtpd_tls_chain_files={path}\n"
-
-    def _wait(self, listeners: t.Sequence[tuple[str, int]]) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
-            with contextlib.suppress(OSError):
-                for listener in listeners:
-                    with socket.create_connection(listener, timeout=1) as connection:
-                        if not connection.recv(1):
-                            raise OSError
-                return
-        log = self.directory / "postfix.log"
-        reason = log.read_text() if log.exists() else "it wrote no log"
-        self.stop()
-        raise RuntimeError(f"Postfix did not start:\n{reason}")
+    def _service(self, number: int, listener: Listener, pem: bytes | None, options: t.Sequence[str]) -> str:
+        settings = ["smtpd_tls_security_level=none"]
+        if pem is not None:
+            path = self.directory / f"{number}.pem"
+            path.write_bytes(pem)
+            settings = ["smtpd_tls_security_level=may", f"smtpd_tls_chain_files={path}"]
+        address, port = listener
+        return " ".join([f"{address}:{port} inet n - n - - smtpd", *(f"-o {o}" for o in (*settings, *options))]) + "\n"
 
     def stop(self) -> None:
         subprocess.run([POSTFIX, "-c", self.directory, "stop"], capture_output=True, check=False)
-        self._process.wait(timeout=START_SECONDS)
+        self._daemon.stop()
         self._temporary.cleanup()

@@ -142,7 +142,7 @@ server {{ listen 127.0.0.1:{old} ssl; server_name mta-sts.old.example;
         "wrong-name": authority.issue("www.certificate.example"),
         "common-name": authority.issue(common_name="mta-sts.common-name.certificate.example"),
         "deep-wildcard": authority.issue("*.certificate.example"),
-        "partial-wildcard": authority.issue_verbatim("mta-*.partial-wildcard.certificate.example"),
+        "partial-wildcard": authority.issue("mta-*.partial-wildcard.certificate.example"),
     }.items():
         server.serve("127.0.0.1", f"mta-sts.{name}.certificate.example", b"", pem)
     yield port, old
