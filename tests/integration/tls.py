@@ -94,9 +94,7 @@ def _name(common_name: str | None) -> x509.Name:
     return x509.Name(attributes)
 
 
-def _draft(
-    subject: x509.Name, key: ec.EllipticCurvePrivateKey, begins: int, ends: int
-) -> x509.CertificateBuilder:
+def _draft(subject: x509.Name, key: ec.EllipticCurvePrivateKey, begins: int, ends: int) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.timezone.utc)
     return (
         x509.CertificateBuilder()
