@@ -60,8 +60,8 @@ molecule: setup ## whole hosts: the playbooks and roles on a lab of real servers
 	rm -rf $(ANSIBLE_HOME)/tmp/molecule.*
 	MOLECULE_GLOB='molecule/*/molecule.yml' molecule -c molecule/config.yml test $(if $(SCENARIO),-s $(SCENARIO),--all) --report
 
-bench: setup ## what one call for all domains costs, beside a task for each
-	python tests/bench/bench.py
+bench: setup packages $(VENV)-peers/.complete ## what one call for all domains costs, beside a task for each, and verification beside checkdmarc
+	python tests/bench/bench.py --peers $(VENV)-peers/bin/python
 
 docs: setup ## the pictures of the guides and the guide to the findings, from their sources
 	.ci/packages graphviz
@@ -70,7 +70,7 @@ docs: setup ## the pictures of the guides and the guide to the findings, from th
 
 clean: ## remove labs, images, environments and caches
 	if [ -d .lab ]; then python3 tests/lab/lab.py purge; fi
-	rm -rf .venv .collections .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output mta-sts-run
+	rm -rf .venv .venv-peers .collections .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output mta-sts-run
 
 lock: ## requirements/dev.txt from requirements/dev.in
 	tmp=$$(mktemp -d) && $(PYTHON) -m venv $$tmp && $$tmp/bin/pip install --quiet -r requirements/dev.in && \
@@ -85,6 +85,12 @@ setup: $(VENV)/.complete .collections/ansible_collections/postmaster/mta_sts ## 
 $(VENV)/.complete: requirements/dev.txt
 	$(PYTHON) -m venv --clear $(VENV) || { echo "Python with venv is needed: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	touch $@
+
+# Other tools that ours are measured beside.
+$(VENV)-peers/.complete: requirements/peers.txt
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/peers.txt
 	touch $@
 
 .collections/ansible_collections/postmaster/mta_sts:

@@ -21,6 +21,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory impo
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._lifecycle import decide
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._observed import Observed, Proof
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, policy_id, render_policy
+from verification import verifying
 
 POLICY: dict[str, t.Any] = {"mode": "testing", "mx": ["mx1.example.net", "mx2.example.net"], "max_age": 86400}
 # What a plan says of every one of them beside the policy.
@@ -134,8 +135,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--domains", type=int, default=10000)
     parser.add_argument("--looped", type=int, default=30, help="domains for what is done one by one")
+    parser.add_argument("--peers", type=Path, help="the Python of an environment in which checkdmarc is installed")
     arguments = parser.parse_args()
     deciding(arguments.domains)
+    if arguments.peers:
+        verifying(arguments.domains, arguments.looped, arguments.peers)
     with tempfile.TemporaryDirectory() as directory:
         publishing(Path(directory), arguments.domains, arguments.looped)
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The postmaster.mta_sts authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A world to measure verification in: a name server with many zones, two policy hosts, and MX hosts.
+"""What verification is measured on: a name server with many zones, two policy hosts, and MX hosts.
 
 It runs on loopback addresses, and but for the name server at the usual ports, as other tools know no others; so it
 needs root.
@@ -19,11 +19,11 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import 
 # The servers of the tests serve here, too.
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 
-from bind import NAMED, free_port  # noqa: E402
-from daemon import Daemon, accepts  # noqa: E402
-from nginx import Nginx  # noqa: E402
-from postfix import Postfix  # noqa: E402
-from tls import Authority  # noqa: E402
+from bind import NAMED, free_port
+from daemon import Daemon, accepts
+from nginx import Nginx
+from postfix import Postfix
+from tls import Authority
 
 NAME_SERVER = "127.0.0.1"
 WEB = ("127.78.0.1", "127.78.0.2")
@@ -48,7 +48,7 @@ zone "bench.test" {{ type primary; file "hosts.zone"; }};
 """
 
 
-class World:
+class Servers:
     """Runs until it is stopped. All of its domains are well, but for those that are to be silent."""
 
     def __init__(self, directory: Path, domains: t.Sequence[str], silent: t.Collection[str] = ()) -> None:
@@ -102,10 +102,8 @@ _smtp._tls TXT "v=TLSRPTv1; rua=mailto:tls@reports.bench.test"
     def _serve_policies(self, directory: Path, domains: t.Sequence[str]) -> None:
         directory.mkdir()
         listens = [(address, 443) for address in WEB]
-        servers = "".join(
-            f"server {{ listen {address}:443 ssl; location = /.well-known/mta-sts.txt {{ try_files /policy.txt =404; }} }}\n"
-            for address in WEB
-        )
+        location = "location = /.well-known/mta-sts.txt { try_files /policy.txt =404; }"
+        servers = "".join(f"server {{ listen {address}:443 ssl; {location} }}\n" for address in WEB)
         nginx = Nginx(directory, servers, listens)
         self._stops.append(nginx.stop)
         for address in WEB:
