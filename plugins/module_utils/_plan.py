@@ -150,7 +150,7 @@ def _expected(live: Document) -> Document:
 
 
 def _is_whole(text: str) -> bool:
-    return len(text) < SEEN_LIMIT and not set(text) & {"?", "\\"}
+    return len(text) < SEEN_LIMIT and text.isascii() and not set(text) & {"?", "\\"}
 
 
 def _address_sets(desired: Desired, site: Site) -> list[Document]:

@@ -402,7 +402,7 @@ TEXTS: dict[str, tuple[list[str], list[str]]] = {
     "only-foreign": ([], ["v=spf1 -all"]),
     "record-in-parts": ([f"v=STSv1; id={identifier(policy())}"], []),
     "blank-before-semicolon": ([], ["v=STSv1 ; id=1"]),
-    "hostile-record": ([], ["?[2J?\\xff"]),
+    "hostile-record": ([], ["?[2J?\N{REPLACEMENT CHARACTER}"]),
 }
 
 

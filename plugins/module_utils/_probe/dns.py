@@ -350,7 +350,8 @@ def _answer(found: _Found, records: tuple[t.Any, ...]) -> Answer:
 
 
 def _texts(found: _Found) -> Answer:
-    return _answer(found, tuple(tuple(part.decode("ascii", "backslashreplace") for part in one) for one in found.data))
+    # What stands for bytes that are no text must not pass for what a record may hold: backslashes would.
+    return _answer(found, tuple(tuple(part.decode("utf-8", "replace") for part in one) for one in found.data))
 
 
 def _alias(found: _Found) -> str:

@@ -279,7 +279,8 @@ EXPECTED: dict[str, tuple[Document, t.Any]] = {
     "a text that may be cut": ({"records": [OURS, "v=STSv1; id=2; x=" + "a" * 183]}, "anything"),
     "a text that is just not cut": ({"records": ["v=STSv1; id=2; x=" + "a" * 182]}, ["v=STSv1; id=2; x=" + "a" * 182]),
     "a text that was made printable": ({"records": ["v=STSv1; id=?"]}, "anything"),
-    "a text with bytes that are no text": ({"records": ["v=STSv1; id=\\xff"]}, "anything"),
+    "a text with bytes that are no text": ({"records": ["v=STSv1; id=\N{REPLACEMENT CHARACTER}"]}, "anything"),
+    "a text with a backslash, which may be an escape": ({"records": ["v=STSv1; id=1; x=\\255"]}, "anything"),
     "others' are there, too": ({"records": [OURS], "foreign_records": ["token=1"]}, "anything"),
 }
 
