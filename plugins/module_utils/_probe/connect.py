@@ -64,7 +64,8 @@ def _local(address: str, sources: t.Sequence[str]) -> t.Optional[tuple[str, int]
 
 def error_text(error: BaseException) -> str:
     """An operating system's error in words, without address and number."""
-    if isinstance(error, EOFError):
+    # The event loop says it without a word where that is in the middle of a handshake.
+    if isinstance(error, EOFError) or (isinstance(error, ConnectionResetError) and not error.args):
         return "the connection was closed without a whole answer"
     number = getattr(error, "errno", None)
     return (os.strerror(number) if number and number > 0 else str(error) or type(error).__name__).lower()

@@ -139,14 +139,25 @@ class DomainProbe:
     async def _authorities(self, seen: Seen, name: str) -> None:
         """What each name server of the zone says of the record itself."""
         try:
-            servers = (await self._lookup.name_servers(name)).records
-            found = await asyncio.gather(*(self._lookup.addresses(server) for server in servers[:SERVERS_LIMIT]))
+            servers = (await self._lookup.name_servers(name)).records[:SERVERS_LIMIT]
         except DnsFailure:
             return
-        targets = {address: server for server, one in zip(servers, found) for address in one.records}
+        found = await asyncio.gather(*(self._addresses(seen, server) for server in servers))
+        targets = {address: server for server, addresses in zip(servers, found) for address in addresses}
         said = await asyncio.gather(*(self._say(address, name) for address in [*targets][:SERVERS_LIMIT]))
         labels = [f"{server} at {address}" for address, server in targets.items()]
         seen.findings += check_authorities(name, dict(zip(labels, said)))
+
+    async def _addresses(self, seen: Seen, server: str) -> tuple[str, ...]:
+        """Where a name server is reached."""
+        try:
+            addresses = (await self._lookup.addresses(server)).records
+        except DnsFailure:
+            # That may be otherwise in a moment.
+            return ()
+        if not addresses:
+            seen.findings.append(Finding("authority-silent", server, "has no address in DNS"))
+        return addresses
 
     async def _say(self, address: str, name: str) -> t.Optional[tuple[tuple[t.Any, ...], t.Optional[int]]]:
         try:

@@ -25,6 +25,8 @@ USER_AGENT = "postmaster.mta_sts"
 # RFC 8461 3.3 suggests a limit of 64 kilobytes for the body.
 BODY_LIMIT = 65536
 HEAD_LIMIT = 16384
+# RFC 9110 15.4; the other codes that begin so lead nowhere.
+REDIRECTS = ("301", "302", "303", "307", "308")
 
 _STATUS = re.compile(rb"HTTP/1\.[0-9] ([0-9]{3})(?: .*)?\r?\n")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?\r?\n")
@@ -112,7 +114,7 @@ async def _headers(reader: asyncio.StreamReader) -> http.client.HTTPMessage:
     except http.client.HTTPException as error:
         raise FetchFailure("policy-http", f"not an HTTP header: {error}") from None
     code = status[1].decode("ascii")
-    if code.startswith("3"):
+    if code in REDIRECTS:
         location = headers.get("Location", "nowhere")
         raise FetchFailure("policy-redirect", f"status {code}, a redirect to {location}; senders follow none")
     if code != "200":
