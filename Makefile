@@ -78,7 +78,7 @@ lock: ## requirements/dev.txt from requirements/dev.in
 	    $$tmp/bin/pip freeze; } > requirements/dev.txt; rm -rf $$tmp
 
 packages: setup
-	.ci/packages bind9 graphviz nginx postfix
+	.ci/packages bind9 graphviz nginx nsd postfix unbound
 
 setup: $(VENV)/.complete .collections/ansible_collections/postmaster/mta_sts ## the virtual environment
 

@@ -9,6 +9,8 @@ import typing as t
 
 import pytest
 from bind import Named
+from faults.matrix import FAULTS, RIGHT
+from faults.world import World
 
 NAMED_ZONES = {
     "example.com": "",
@@ -27,6 +29,14 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Named]:
     server = Named(tmp_path_factory.mktemp("named"), NAMED_ZONES, closed_zones={"closed.example"})
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[World]:
+    """Servers for every domain of the fault matrix."""
+    world = World(tmp_path_factory.mktemp("faulty"), {**RIGHT, **FAULTS})
+    yield world
+    world.stop()
 
 
 @pytest.fixture

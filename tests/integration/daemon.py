@@ -47,8 +47,10 @@ class Daemon:
         self._process.terminate()
         try:
             self._process.wait(START_SECONDS)
-        finally:
+        except subprocess.TimeoutExpired:
             self._process.kill()
+            self._process.wait()
+            raise
 
 
 def accepts(listeners: t.Iterable[tuple[str, int]], *, greets: bool = False) -> bool:
