@@ -57,9 +57,15 @@ class Named:
 
     host = "127.0.0.1"
 
-    def __init__(self, directory: Path, zones: t.Mapping[str, str], closed_zones: t.Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        zones: t.Mapping[str, str],
+        closed_zones: t.Collection[str] = (),
+        signed_zones: t.Collection[str] = (),
+    ) -> None:
         """Zones are given with their records, without SOA and NS. Closed zones allow no updates."""
-        self.directory, self._zones = directory, list(zones)
+        self.directory, self._zones, self._signed_zones = directory, list(zones), signed_zones
         self.port = free_port()
         self.secrets = {name: base64.b64encode(secrets.token_bytes(32)).decode() for name in ("allowed", "powerless")}
         self._key = dns.tsig.Key("allowed", self.secrets["allowed"], "hmac-sha256")
@@ -74,7 +80,8 @@ class Named:
         ]
         parts = [
             f'zone "{zone}" {{ type primary; file "{zone}.zone"; '
-            f"allow-update {{ {'none' if zone in closed_zones else 'key allowed'}; }}; }};"
+            f"allow-update {{ {'none' if zone in closed_zones else 'key allowed'}; }}; "
+            f"{'dnssec-policy default; ' if zone in self._signed_zones else ''}}};"
             for zone in self._zones
         ]
         options = f"""
@@ -93,7 +100,9 @@ controls {{ }};
         return False
 
     def _serves(self, zone: str) -> bool:
-        return bool(self.exchange(dns.message.make_query(zone, "SOA", flags=0), timeout=0.5).answer)
+        query = dns.message.make_query(zone, "SOA", flags=0, want_dnssec=True)
+        # A signed zone has a signature beside its record.
+        return len(self.exchange(query, timeout=0.5).answer) == 1 + (zone in self._signed_zones)
 
     def exchange(self, message: dns.message.Message, timeout: float = 5) -> dns.message.Message:
         return dns.query.tcp(message, self.host, port=self.port, timeout=timeout)
