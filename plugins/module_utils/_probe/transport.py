@@ -19,6 +19,9 @@ from .message import FORMERR, NOTIMP, Reply, is_answer, is_truncated, make_query
 
 Server = tuple[str, int]
 
+# More than was said to be welcome; what is cut off here is no answer that anybody could use.
+DATAGRAM = 4096
+
 
 class Silence(Exception):
     """Nothing came in time: the question or its answer may have been lost, or the server is down."""
@@ -63,7 +66,7 @@ class Transport:
 
         def readable() -> None:
             try:
-                data = sock.recv(65535)
+                data = sock.recv(DATAGRAM)
             except BlockingIOError:
                 return
             except OSError as error:
