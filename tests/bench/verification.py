@@ -54,7 +54,14 @@ def verify_by_checkdmarc(servers: many_zones.Servers, domains: t.Sequence[str], 
     """The seconds that checkdmarc takes."""
     hosts = {"mta-sts": many_zones.WEB[0], **dict(zip(many_zones.POLICY.mx, many_zones.MAIL))}
     trusted = {"SSL_CERT_FILE": servers.ca_file, "REQUESTS_CA_BUNDLE": servers.ca_file}
-    command: list[str | Path] = [python, PEER, many_zones.NAME_SERVER, str(servers.dns_port), json.dumps(hosts), *domains]
+    command: list[str | Path] = [
+        python,
+        PEER,
+        many_zones.NAME_SERVER,
+        str(servers.dns_port),
+        json.dumps(hosts),
+        *domains,
+    ]
     environment = {**os.environ, **trusted, "PYTHONPATH": ""}
     return float(subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
