@@ -24,13 +24,17 @@ PURE = {
     "_hold",
     "_inventory",
     "_lifecycle",
+    "_metrics",
     "_names",
     "_observed",
+    "_page",
+    "_page_data",
     "_plan",
     "_policy",
     "_policy_files",
     "_record",
     "_report",
+    "_verification",
 }
 DISK = {"_certificates", "_document", "_ledger", "_publication", "_webroot"}
 NETWORK = {

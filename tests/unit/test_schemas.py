@@ -16,6 +16,7 @@ from pathlib import Path
 
 import dns.message
 import dns.rrset
+import documents
 import pytest
 import trustme
 from ansible_collections.postmaster.mta_sts.plugins.action import (
@@ -38,6 +39,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.sender i
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._report import Run, make_report
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136.reconcile import run as update
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136.record_sets import parse_record_sets
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._verification import make_verification
 from jsonschema import Draft202012Validator, ValidationError  # type: ignore[import-untyped]
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "docs/schemas"
@@ -207,6 +209,24 @@ def test_observed_has_all_that_may_be_known_and_unknown(observed: Document) -> N
     assert none["addresses"] == none["records"] == none["foreign_records"] == none["mx"] == []
     assert none["mx_ttl"] is None
     assert {unknown[key] for key in ("addresses", "records", "foreign_records", "mx", "mx_ttl")} == {None}
+
+
+def test_verify_has_what_was_observed_and_the_sums(observed: Document) -> None:
+    document = check("verify", make_verification(observed, NOW, NOW + dt.timedelta(seconds=12)))
+    assert document["domains"] == observed["domains"]
+    assert sum(document["counts"].values()) == len(observed["domains"]) == 3
+    assert set(document["finding_counts"]) == {
+        finding["code"] for seen in observed["domains"].values() for finding in seen["findings"]
+    }
+    # It is read and written again where a playbook has one file for both.
+    assert make_verification(document, NOW, NOW)["domains"] == observed["domains"]
+
+
+def test_the_documents_of_the_tests_are_such_documents() -> None:
+    check("verify", documents.verification())
+    check("verify", documents.many(100))
+    check("report", documents.rollout())
+    check("report", documents.held_by_everything())
 
 
 def test_ledger_has_all_that_may_be_written_down(ledger: Document) -> None:
