@@ -179,7 +179,7 @@ def rollout_lines(report: Document, path: str) -> list[str]:
     domains, hosts = report["domains"], report["policy_hosts"]
     mode = " (check mode, nothing was changed)" if report["check_mode"] else ""
     lines = [
-        f"postmaster.mta_sts rollout: {_count(len(domains), 'domain')}, {_count(len(hosts), 'policy host')}, "
+        f"postmaster.mta_sts rollout: {count(len(domains), 'domain')}, {count(len(hosts), 'policy host')}, "
         f"{report['seconds']} s{mode}"
     ]
     troubles = [*(f"{host}: {text}" for host, text in report["failed_hosts"].items()), *report["troubles"]]
@@ -197,8 +197,8 @@ def rollout_lines(report: Document, path: str) -> list[str]:
 
 
 def _row(domain: Document) -> list[str]:
-    policy = "no policy" if domain["mode"] is None else _policy_text(domain)
-    return [domain["domain"], domain["stage"], policy, _done(domain), _state(domain)]
+    policy = "no policy" if domain["mode"] is None else policy_text(domain)
+    return [domain["domain"], domain["stage"], policy, _done(domain), state_of(domain)]
 
 
 def _done(domain: Document) -> str:
@@ -215,7 +215,7 @@ def _done(domain: Document) -> str:
     return "" if domain["stage"] == "absent" else "not announced"
 
 
-def _state(domain: Document) -> str:
+def state_of(domain: Document) -> str:
     """A word or two for the end of the line."""
     if AT_RISK.intersection(_codes(domain)):
         return "MAIL AT RISK"
@@ -267,14 +267,14 @@ def _reasons(domains: t.Sequence[Document]) -> list[str]:
     order = sorted(by_code, key=urgency)
     lines = [line for code in order for line in _reason(code, by_code[code])]
     well = sum(not domain["holds"] for domain in domains)
-    return [*lines, f"  {_count(well, 'domain')} without a hold"] if well else lines
+    return [*lines, f"  {count(well, 'domain')} without a hold"] if well else lines
 
 
 def _reason(code: str, held: t.Sequence[tuple[str, Document]]) -> list[str]:
     kind = HOLD_KINDS[code]
     word = "waiting" if kind.waits else "told" if kind.effect == NOTHING else "held"
     number = len({name for name, _hold in held})
-    lines = [f"  {_count(number, 'domain')} {word}, {code}: {kind.cause}"]
+    lines = [f"  {count(number, 'domain')} {word}, {code}: {kind.cause}"]
     by_message: dict[str, list[str]] = {}
     for name, hold in held:
         by_message.setdefault(hold["message"], []).append(name)
@@ -299,7 +299,7 @@ def _orphans(orphans: t.Sequence[str]) -> list[str]:
     if not orphans:
         return []
     more = f" and {len(orphans) - NAMED} more" if len(orphans) > NAMED else ""
-    text = f"{_count(len(orphans), 'orphan')}: {', '.join(orphans[:NAMED])}{more}"
+    text = f"{count(len(orphans), 'orphan')}: {', '.join(orphans[:NAMED])}{more}"
     lines = textwrap.wrap(text, WRAP, break_long_words=False, break_on_hyphens=False, subsequent_indent="      ")
     them = "it" if len(orphans) == 1 else "them"
     return [
@@ -311,7 +311,7 @@ def _orphans(orphans: t.Sequence[str]) -> list[str]:
 def _totals(report: Document) -> str:
     domains = report["domains"]
     done = Counter(domain["announcement"] for domain in domains)
-    waiting = sum(_state(domain) == "waits" for domain in domains)
+    waiting = sum(state_of(domain) == "waits" for domain in domains)
     numbers = {
         **{text: done[text] for text in (TO_COME, TO_GO, REMOVED) if done[text]},
         ANNOUNCED: done[ANNOUNCED],
@@ -327,9 +327,9 @@ def _totals(report: Document) -> str:
 # --- the summary of a verification ------------------------------------------------------------------------
 
 
-def verify_lines(domains: t.Mapping[str, Document]) -> list[str]:
+def verify_lines(domains: t.Mapping[str, Document], path: str) -> list[str]:
     """What senders see of each domain, with what is wrong and what to do about it."""
-    lines = [f"postmaster.mta_sts verify: {_count(len(domains), 'domain')}"]
+    lines = [f"postmaster.mta_sts verify: {count(len(domains), 'domain')}"]
     shown = [
         (name, seen)
         for name, seen in domains.items()
@@ -338,7 +338,7 @@ def verify_lines(domains: t.Mapping[str, Document]) -> list[str]:
     rows, notes = [], []
     for name, seen in shown[:FEW]:
         policy = seen["policy"]
-        text = _policy_text(policy) if policy else "no policy"
+        text = policy_text(policy) if policy else "no policy"
         identifier = f"id {seen['record_id'][:8]}" if seen["record_id"] else "no id"
         rows.append([name, seen["verdict"], text, identifier, "" if seen["findings"] else "ok"])
         findings = sorted(seen["findings"], key=lambda finding: SEVERITIES.index(finding["severity"]))
@@ -348,7 +348,7 @@ def verify_lines(domains: t.Mapping[str, Document]) -> list[str]:
         lines.append(f"  ... and {len(shown) - FEW} more")
     counts = Counter(seen["verdict"] for seen in domains.values())
     summary = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items())) or "nothing seen"
-    return _harmless([*lines, summary])
+    return _harmless([*lines, f"{summary}. Report: {path}"])
 
 
 def _finding_lines(finding: Document) -> list[str]:
@@ -384,17 +384,17 @@ def _cut(lines: t.Sequence[str], what: str) -> list[str]:
     return [*lines[:NAMED], *more]
 
 
-def _policy_text(policy: Document) -> str:
-    return f"{policy['mode']}, {_duration(policy['max_age'])}, {len(policy['mx'])} mx"
+def policy_text(policy: Document) -> str:
+    return f"{policy['mode']}, {duration(policy['max_age'])}, {len(policy['mx'])} mx"
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _duration(seconds: int) -> str:
+def duration(seconds: int) -> str:
     if seconds % 86400 == 0 and seconds:
-        return _count(seconds // 86400, "day")
+        return count(seconds // 86400, "day")
     if seconds % 3600 == 0 and seconds:
-        return _count(seconds // 3600, "hour")
+        return count(seconds // 3600, "hour")
     return f"{seconds} s"

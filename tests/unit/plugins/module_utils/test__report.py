@@ -28,6 +28,7 @@ REPORT = Draft202012Validator(json.loads((Path(__file__).parents[4] / "docs/sche
 STARTED = dt.datetime(2026, 11, 23, 10, tzinfo=dt.timezone.utc)
 NOW = STARTED + dt.timedelta(seconds=41)
 ID = "3f2a9c01" + "0" * 24
+PAGE = "./mta-sts-run/report.html"
 OLD_ID = "0badcafe" + "0" * 24
 
 Document = dict[str, t.Any]
@@ -82,7 +83,7 @@ def reported(run: Run, *, valid: bool = True) -> tuple[Document, list[str]]:
     report = make_report(run, STARTED, NOW)
     if valid and len(report["domains"]) < 100:
         REPORT.validate(json.loads(json.dumps(report)))
-    return report, rollout_lines(report, "./mta-sts-run/report.json")
+    return report, rollout_lines(report, PAGE)
 
 
 def test_a_small_rollout() -> None:
@@ -140,7 +141,7 @@ What to do:
   renewal: mend what the message says, before the certificate expires
   1 orphan: older.example
       served on, though the inventory does not name it; 'state: absent' withdraws it
-2 announced, 3 in place, 2 waiting, 3 held, 1 withdrawing, 2 pending. Report: ./mta-sts-run/report.json"""
+2 announced, 3 in place, 2 waiting, 3 held, 1 withdrawing, 2 pending. Report: ./mta-sts-run/report.html"""
     assert "\n".join(lines) == expected
     assert (report["schema"], report["at"], report["seconds"]) == (SCHEMA, "2026-11-23T10:00:41+00:00", 41)
     assert report["counts"] == {"enforcing": 2, "testing": 2, "withdrawing": 1, "pending": 2}
@@ -182,14 +183,14 @@ def test_a_withdrawal_from_its_record_to_its_end() -> None:
     expected = """\
   a.example  withdrawing  none, 1 day, 1 mx  record removed  waits
       until 2026-11-24 10:01 UTC: the record is removed; the policy goes when it is in no cache (withdrawal-record)
-1 removed, 0 announced, 0 in place, 1 waiting, 0 held, 1 withdrawing, 0 pending. Report: ./mta-sts-run/report.json
+1 removed, 0 announced, 0 in place, 1 waiting, 0 held, 1 withdrawing, 0 pending. Report: ./mta-sts-run/report.html
   a.example  withdrawing  none, 1 day, 1 mx  record gone  waits
       until 2026-11-24 10:01 UTC: the record is removed; the policy goes when it is in no cache (withdrawal-record)
-0 announced, 0 in place, 1 waiting, 0 held, 1 withdrawing, 0 pending. Report: ./mta-sts-run/report.json
+0 announced, 0 in place, 1 waiting, 0 held, 1 withdrawing, 0 pending. Report: ./mta-sts-run/report.html
   a.example  withdrawing  no policy  withdrawn  ok
-0 announced, 0 in place, 0 waiting, 0 held, 1 withdrawing, 0 pending. Report: ./mta-sts-run/report.json
+0 announced, 0 in place, 0 waiting, 0 held, 1 withdrawing, 0 pending. Report: ./mta-sts-run/report.html
   a.example  absent  no policy    ok
-0 announced, 0 in place, 0 waiting, 0 held, 0 withdrawing, 0 pending. Report: ./mta-sts-run/report.json"""
+0 announced, 0 in place, 0 waiting, 0 held, 0 withdrawing, 0 pending. Report: ./mta-sts-run/report.html"""
     assert "\n".join(shown) == expected
 
 
@@ -211,7 +212,7 @@ postmaster.mta_sts rollout: 1 domain, 2 policy hosts, 41 s
       _mta-sts.a.example TXT: REFUSED (record-failed)
 What to do:
   record-failed: mend what the name server says; then run again
-0 announced, 0 in place, 0 waiting, 1 held, 0 withdrawing, 1 pending. Report: ./mta-sts-run/report.json"""
+0 announced, 0 in place, 0 waiting, 1 held, 0 withdrawing, 1 pending. Report: ./mta-sts-run/report.html"""
     assert "\n".join(lines) == expected
     assert report["counts"] == {"pending": 1}
     assert needing_somebody(report) == {"a.example": "record-failed"}
@@ -234,7 +235,7 @@ postmaster.mta_sts rollout: 2 domains, 2 policy hosts, 41 s (check mode, nothing
   a.example  testing      testing, 1 day, 1 mx  to come 3f2a9c01  ok
   b.example  withdrawing  none, 1 day, 1 mx     record to go      ok
 1 to come, 1 to go, 0 announced, 0 in place, 0 waiting, 0 held, 1 withdrawing, 0 pending. \
-Report: ./mta-sts-run/report.json"""
+Report: ./mta-sts-run/report.html"""
     assert "\n".join(lines) == expected
     assert [domain["record_id"] for domain in report["domains"]] == [None, OLD_ID]
 
@@ -243,7 +244,7 @@ def test_nothing_to_report() -> None:
     report, lines = reported(Run(plan()))
     expected = """\
 postmaster.mta_sts rollout: 0 domains, 2 policy hosts, 41 s
-0 announced, 0 in place, 0 waiting, 0 held, 0 withdrawing, 0 pending. Report: ./mta-sts-run/report.json"""
+0 announced, 0 in place, 0 waiting, 0 held, 0 withdrawing, 0 pending. Report: ./mta-sts-run/report.html"""
     assert "\n".join(lines) == expected
     assert needing_somebody(report) == {}
 
@@ -359,7 +360,7 @@ nothing is changed
   1 domain without a hold
   2 orphans: older.example, oldest.example
       served on, though the inventory does not name them; 'state: absent' withdraws them
-1 announced, 1 in place, 40 waiting, 5 held, 0 withdrawing, 5 pending. Report: ./mta-sts-run/report.json"""
+1 announced, 1 in place, 40 waiting, 5 held, 0 withdrawing, 5 pending. Report: ./mta-sts-run/report.html"""
     assert "\n".join(lines) == expected
 
 
@@ -443,7 +444,8 @@ def test_a_small_verification() -> None:
                 policy=None,
                 record_id=None,
             ),
-        }
+        },
+        PAGE,
     )
     assert lines == [
         "postmaster.mta_sts verify: 2 domains",
@@ -452,21 +454,22 @@ def test_a_small_verification() -> None:
         "      error: https://mta-sts.example.org: status 404 instead of 200 (RFC 8461 3.3)",
         "          serve the policy with a web server that does",
         "      notice: _smtp._tls.example.org: has no TXT record (RFC 8460 3)",
-        "1 broken, 1 enforce",
+        f"1 broken, 1 enforce. Report: {PAGE}",
     ]
 
 
 def test_10_000_verified_domains_are_a_page() -> None:
     failure = Finding("policy-unreachable", "https://x", "connection refused")
-    lines = verify_lines({f"d{n}.example": seen("broken", failure) if n % 2 else seen() for n in range(10_000)})
+    domains = {f"d{n}.example": seen("broken", failure) if n % 2 else seen() for n in range(10_000)}
+    lines = verify_lines(domains, PAGE)
     assert len(lines) < 130
-    assert lines[-1] == "5000 broken, 5000 enforce"
+    assert lines[-1] == f"5000 broken, 5000 enforce. Report: {PAGE}"
     assert "  ... and 4960 more" in lines
 
 
 def test_a_domain_with_very_many_findings_is_not_a_book() -> None:
     findings = [Finding("mx-starttls", f"mx{n}.example:25", "does not offer STARTTLS") for n in range(512)]
-    assert len(verify_lines({"a.example": seen("broken", *findings)})) < 60
+    assert len(verify_lines({"a.example": seen("broken", *findings)}, PAGE)) < 60
     documents = [finding.to_dict() for finding in findings]
     _report, lines = reported(
         Run(plan(entry("a.example")), {"domains": {"a.example": {"record_id": None, "findings": documents}}})
@@ -475,5 +478,5 @@ def test_a_domain_with_very_many_findings_is_not_a_book() -> None:
 
 
 def test_a_hostile_verification_harms_no_terminal() -> None:
-    lines = verify_lines({"a.example": seen("broken", Finding("policy-http", HOSTILE, HOSTILE))})
+    lines = verify_lines({"a.example": seen("broken", Finding("policy-http", HOSTILE, HOSTILE))}, PAGE)
     assert [line for line in lines if not line.isprintable()] == []
