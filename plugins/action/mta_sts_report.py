@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The postmaster.mta_sts authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Shows on the screen what a run did, which a module cannot do, and writes the report."""
+"""Shows on the screen what a run did, which a module cannot do, and writes the report, its page and the metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._document impor
     DocumentError,
     read_document,
     write_document,
+    write_text,
 )
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._metrics import rollout_metrics, verify_metrics
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._page import Assets, make_page
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._report import (
     NAMED,
     Run,
@@ -25,6 +28,9 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._report import 
     rollout_lines,
     verify_lines,
 )
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._verification import make_verification
+
+ASSETS = Path(__file__).parents[2] / "playbooks/files/report"
 
 
 class ActionModule(ActionBase):
@@ -44,6 +50,8 @@ class ActionModule(ActionBase):
                 "started": {"type": "int"},
                 "troubles": {"type": "dict", "default": {}},
                 "dest": {"type": "path", "required": True},
+                "page": {"type": "path"},
+                "metrics": {"type": "path"},
                 "fail_on_pending": {"type": "bool", "default": True},
             },
             required_one_of=[("plan", "observed")],
@@ -70,8 +78,8 @@ class ActionModule(ActionBase):
         )
         started = dt.datetime.fromtimestamp(params["started"], dt.timezone.utc)
         report = make_report(run, started, dt.datetime.now(dt.timezone.utc))
-        write_document(params["dest"], report)
-        self._show(rollout_lines(report, params["dest"]))
+        self._write(params, report, rollout_metrics(report), observed)
+        self._show(rollout_lines(report, params["page"] or params["dest"]))
         result: dict[str, t.Any] = {
             "changed": False,
             "counts": report["counts"],
@@ -83,16 +91,38 @@ class ActionModule(ActionBase):
         return result
 
     def _verify(self, params: dict[str, t.Any], observed: dict[str, t.Any]) -> dict[str, t.Any]:
-        write_document(params["dest"], observed)
-        self._show(verify_lines(observed["domains"]))
+        now = dt.datetime.now(dt.timezone.utc)
+        started = now if params["started"] is None else dt.datetime.fromtimestamp(params["started"], dt.timezone.utc)
+        document = make_verification(observed, started, now)
+        self._write(params, document, verify_metrics(document))
+        self._show(verify_lines(document["domains"], params["page"] or params["dest"]))
         broken = [name for name, seen in observed["domains"].items() if seen["verdict"] == "broken"]
         result: dict[str, t.Any] = {"changed": False, "counts": {"broken": len(broken)}}
         if broken and params["fail_on_pending"]:
             result.update(failed=True, msg=f"{len(broken)} of {len(observed['domains'])} domains broken")
         return result
 
+    def _write(
+        self,
+        params: dict[str, t.Any],
+        document: dict[str, t.Any],
+        metrics: str,
+        observed: t.Optional[dict[str, t.Any]] = None,
+    ) -> None:
+        write_document(params["dest"], document)
+        if params["page"]:
+            write_text(params["page"], make_page(document, _assets(), observed))
+        # A look ahead is no news for those who watch.
+        if params["metrics"] and not self._task.check_mode:
+            write_text(params["metrics"], metrics)
+
     def _show(self, lines: t.Sequence[str]) -> None:
         Display().display("\n" + "\n".join(lines) + "\n")
+
+
+def _assets() -> Assets:
+    page, style, script = ((ASSETS / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    return Assets(page, style, script)
 
 
 def _failure(report: dict[str, t.Any]) -> str:

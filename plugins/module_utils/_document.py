@@ -81,10 +81,14 @@ def read_documents(directory: str) -> dict[str, Document]:
 
 def write_document(path: str, document: t.Mapping[str, t.Any]) -> None:
     """Puts a document at a path, whose directories are made where they are missing."""
+    write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_text(path: str, text: str) -> None:
+    """Puts a text at a path in the same way, for everybody to read."""
     target = Path(path)
-    content = json.dumps(document, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_file(target, content, 0o644)
+        write_file(target, text.encode("utf-8", "backslashreplace"), 0o644)
     except OSError as error:
         raise DocumentError(f"{path}: {error.strerror}") from None

@@ -13,7 +13,7 @@ author: The postmaster.mta_sts authors (@postmaster-collections)
 description:
   - Shows a line for each domain when there are few, with why it goes no further. Many are counted, by reason, with examples.
     What to do about it is said once.
-  - Writes the same, complete, as a JSON document.
+  - Writes the same, complete, as a JSON document and, if you like, as a page for a browser and as metrics for Prometheus.
   - With O(plan) it reports a rollout. With O(observed) alone it reports a verification.
 extends_documentation_fragment:
   - postmaster.mta_sts._attributes
@@ -43,7 +43,9 @@ options:
     elements: path
     default: []
   started:
-    description: When the run began, in seconds since 1970. Required with O(plan).
+    description:
+      - When the run began, in seconds since 1970. Required with O(plan).
+      - Without it, a verification is said to have taken no time.
     type: int
   troubles:
     description:
@@ -55,6 +57,21 @@ options:
     description: Where to write the report.
     type: path
     required: true
+  page:
+    description:
+      - Where to write the report as a page for a browser.
+      - It is one HTML file that needs no network and loads nothing. What the page's policy does not allow is not run, so a
+        name or a banner in it can do nothing either.
+    type: path
+    version_added: 0.2.0
+  metrics:
+    description:
+      - Where to write metrics in Prometheus's text format. The file is replaced in one step, and everybody may read it.
+      - The textfile collector of the node exporter reads files whose names end with V(.prom) in its directory. A rollout and a
+        verification need a file each there, and share no series.
+      - In check mode it is left as it is, as nothing was done.
+    type: path
+    version_added: 0.2.0
   fail_on_pending:
     description:
       - Whether the task fails when somebody has to do something. The report comes first.
@@ -73,6 +90,8 @@ EXAMPLES = r"""
   postmaster.mta_sts.mta_sts_report:
     observed: ./mta-sts-run/observed.json
     dest: ./mta-sts-run/verify.json
+    page: ./mta-sts-run/report.html
+    metrics: /var/lib/prometheus/node-exporter/mta-sts-verify.prom
 
 - name: Report a rollout
   postmaster.mta_sts.mta_sts_report:
@@ -85,6 +104,7 @@ EXAMPLES = r"""
     troubles:
       web2.example.net: No space left on device
     dest: ./mta-sts-run/report.json
+    page: ./mta-sts-run/report.html
 """
 
 RETURN = r"""

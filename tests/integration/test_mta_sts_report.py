@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import sys
 import typing as t
 from pathlib import Path
 
+import documents
 import pytest
 import yaml
 
@@ -30,9 +32,17 @@ def report(directory: Path, *entries: Document, **options: t.Any) -> tuple[Docum
     """The result of the module, and what was printed."""
     plan = {"policy_hosts": {"web1": []}, "domains": list(entries), "orphans": [], "troubles": []}
     (directory / "plan.json").write_text(json.dumps(plan))
-    task = {"plan": "plan.json", "started": 1795428000, "dest": "run/report.json", **options}
+    return run_task(directory, {"plan": "plan.json", "started": 1795428000, "dest": "run/report.json", **options})
+
+
+def run_task(directory: Path, task: Document, *, check_mode: bool = False) -> tuple[Document, str]:
     tasks = [
-        {"postmaster.mta_sts.mta_sts_report": task, "register": "result", "ignore_errors": True},
+        {
+            "postmaster.mta_sts.mta_sts_report": task,
+            "register": "result",
+            "ignore_errors": True,
+            "check_mode": check_mode,
+        },
         {"ansible.builtin.copy": {"content": "{{ result | to_json }}", "dest": f"{directory}/result.json"}},
     ]
     (directory / "play.yml").write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
@@ -102,3 +112,63 @@ def test_what_needs_somebody_fails_the_run_unless_told_otherwise(
         assert f"  policy host {host}: " in printed
     result, _printed = report(tmp_path, *entries, **options, fail_on_pending=False)
     assert not result["failed"]
+
+
+# --- what else is written ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def observed(tmp_path: Path) -> Document:
+    """The options that report a verification."""
+    seen = documents.verification()
+    results = {"host": "localhost", "domains": seen["domains"], "mx_hosts": seen["mx_hosts"]}
+    (tmp_path / "observed.json").write_text(json.dumps(results))
+    return {"observed": "observed.json", "dest": "run/verify.json", "started": 1795428000}
+
+
+def test_a_verification_has_a_document_a_page_and_metrics(tmp_path: Path, observed: Document) -> None:
+    metrics = tmp_path / "collector/mta-sts-verify.prom"
+    task = {**observed, "page": "run/report.html", "metrics": str(metrics)}
+    result, printed = run_task(tmp_path, task)
+    assert (result["failed"], result["msg"]) == (True, "2 of 8 domains broken")
+    assert "\n1 absent, 2 broken, 3 enforce, 1 none, 1 testing. Report: run/report.html\n" in printed
+    document = json.loads((tmp_path / "run/verify.json").read_text())
+    assert document["counts"] == documents.verification()["counts"]
+    assert document["seconds"] > 0
+    assert "2 of 8 domains are broken" in (tmp_path / "run/report.html").read_text()
+    assert 'mta_sts_domains{verdict="broken"} 2\n' in metrics.read_text()
+    # The exporter runs as somebody else, and sees nothing that is not finished.
+    assert stat.S_IMODE(metrics.stat().st_mode) == 0o644
+    assert [path.name for path in metrics.parent.iterdir()] == [metrics.name]
+
+
+def test_a_look_ahead_leaves_the_metrics_as_they_are(tmp_path: Path, observed: Document) -> None:
+    metrics = tmp_path / "mta-sts-verify.prom"
+    metrics.write_text("as before")
+    run_task(tmp_path, {**observed, "page": "run/report.html", "metrics": str(metrics)}, check_mode=True)
+    assert metrics.read_text() == "as before"
+    assert (tmp_path / "run/report.html").exists()
+
+
+def test_a_rollout_has_a_page_and_metrics_even_if_it_fails(tmp_path: Path) -> None:
+    metrics = tmp_path / "mta-sts-rollout.prom"
+    result, printed = report(
+        tmp_path, entry("a.example", "pending", "proof-failed"), page="run/report.html", metrics=str(metrics)
+    )
+    assert result["failed"]
+    assert ". Report: run/report.html\n" in printed
+    assert "1 of 1 domain needs somebody" in (tmp_path / "run/report.html").read_text()
+    assert 'mta_sts_rollout_domain_held{code="proof-failed",domain="a.example"} 1\n' in metrics.read_text()
+
+
+def test_neither_is_written_unless_wanted(tmp_path: Path, observed: Document) -> None:
+    _result, printed = run_task(tmp_path, observed)
+    assert ". Report: run/verify.json\n" in printed
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["verify.json"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, observed: Document) -> None:
+    (tmp_path / "file").write_text("")
+    result, _printed = run_task(tmp_path, {**observed, "metrics": f"{tmp_path}/file/mta-sts.prom"})
+    assert result["failed"]
+    assert result["msg"].startswith(f"{tmp_path}/file/mta-sts.prom: ")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.postmaster.mta_sts.plugins.module_utils import _inventory
+from ansible_collections.postmaster.mta_sts.plugins.module_utils import _inventory, _metrics
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._finding import KINDS
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._history import (
     CLOCKS_DIFFER,
@@ -42,6 +42,7 @@ GUIDES = sorted((DOCSITE / "rst").glob("*.rst"))
 ROLLOUT = (DOCSITE / "rst/guide_rollout.rst").read_text()
 LIFECYCLE = (DOCSITE / "rst/lifecycle.rst").read_text()
 VERIFY = (DOCSITE / "rst/guide_verify.rst").read_text()
+METRICS = {*_metrics.VERIFY, *_metrics.ROLLOUT}
 GROUPS = {"mta_sts_hosts", "mta_sts_probes"}
 
 
@@ -238,7 +239,7 @@ def test_the_summary_in_the_guide_is_the_real_one() -> None:
     observed = {"domains": {"broken.example": {"record_id": "0badcafe", "findings": []}}}
     started = dt.datetime(2026, 11, 23, 10, tzinfo=dt.timezone.utc)
     report = make_report(Run(plan, observed, [{"results": results}]), started, started + dt.timedelta(seconds=41))
-    lines = rollout_lines(report, "./mta-sts-run/report.json")
+    lines = rollout_lines(report, "./mta-sts-run/report.html")
     assert textwrap.indent("\n".join(lines), "    ") in ROLLOUT
     assert f"With more than {FEW} domains" in ROLLOUT
 
@@ -288,7 +289,12 @@ def test_every_variable_that_a_guide_names_is_one() -> None:
         named = set(re.findall(r"(?<![\w.])mta_sts_\w+", guide.read_text()))
         # That of the findings is made from their table.
         assert named or guide.stem == "findings"
-        assert named <= used_in_playbooks() | modules, guide.name
+        assert named <= used_in_playbooks() | modules | METRICS, guide.name
+
+
+def test_every_metric_is_in_the_guide() -> None:
+    assert set(rows(VERIFY, "metric")) == METRICS
+    assert f"at most {_metrics.NAMED} in each metric" in VERIFY
 
 
 def test_every_key_of_the_dns_settings_is_documented() -> None:
