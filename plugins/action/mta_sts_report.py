@@ -21,14 +21,18 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._document impor
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._metrics import rollout_metrics, verify_metrics
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._page import Assets, make_page
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._report import (
-    NAMED,
     Run,
     make_report,
-    needing_somebody,
+    rollout_failure,
     rollout_lines,
+)
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._verification import (
+    BROKEN,
+    FAIL_ON,
+    make_verification,
+    verify_failure,
     verify_lines,
 )
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._verification import make_verification
 
 ASSETS = Path(__file__).parents[2] / "playbooks/files/report"
 
@@ -45,7 +49,7 @@ class ActionModule(ActionBase):
         _validation, params = self.validate_argument_spec(
             argument_spec={
                 "plan": {"type": "path"},
-                "observed": {"type": "path"},
+                "observed": {"type": "list", "elements": "path", "default": []},
                 "record_sets": {"type": "list", "elements": "path", "default": []},
                 "started": {"type": "int"},
                 "troubles": {"type": "dict", "default": {}},
@@ -53,28 +57,29 @@ class ActionModule(ActionBase):
                 "page": {"type": "path"},
                 "metrics": {"type": "path"},
                 "fail_on_pending": {"type": "bool", "default": True},
+                "fail_on": {"type": "str", "choices": list(FAIL_ON), "default": BROKEN},
             },
-            required_one_of=[("plan", "observed")],
             required_by={"plan": "started"},
         )
+        if not (params["plan"] or params["observed"]):
+            raise AnsibleActionFail("one of the following is required: plan, observed")
         try:
-            observed = read_document(params["observed"]) if params["observed"] else None
-            if params["plan"]:
-                result.update(self._rollout(params, observed))
-            elif observed is not None:
-                result.update(self._verify(params, observed))
+            # One that failed has left nothing behind, which its trouble tells.
+            seen = [read_document(path) for path in params["observed"] if not params["troubles"] or Path(path).exists()]
+            result.update(self._rollout(params, seen) if params["plan"] else self._verify(params, seen))
         except DocumentError as error:
             raise AnsibleActionFail(str(error)) from error
         return result
 
-    def _rollout(self, params: dict[str, t.Any], observed: t.Optional[dict[str, t.Any]]) -> dict[str, t.Any]:
+    def _rollout(self, params: dict[str, t.Any], seen: t.Sequence[dict[str, t.Any]]) -> dict[str, t.Any]:
+        observed = seen[0] if seen else None
         run = Run(
             read_document(params["plan"]),
             observed,
             # A run that ended early did not come to all of them.
             [read_document(path) for path in params["record_sets"] if Path(path).exists()],
             self._task.check_mode,
-            {str(host): str(text) for host, text in params["troubles"].items()},
+            _troubles(params),
         )
         started = dt.datetime.fromtimestamp(params["started"], dt.timezone.utc)
         report = make_report(run, started, dt.datetime.now(dt.timezone.utc))
@@ -85,21 +90,25 @@ class ActionModule(ActionBase):
             "counts": report["counts"],
             "hold_counts": report["hold_counts"],
         }
-        failure = _failure(report)
+        failure = rollout_failure(report)
         if failure and params["fail_on_pending"]:
             result.update(failed=True, msg=failure)
         return result
 
-    def _verify(self, params: dict[str, t.Any], observed: dict[str, t.Any]) -> dict[str, t.Any]:
+    def _verify(self, params: dict[str, t.Any], seen: t.Sequence[dict[str, t.Any]]) -> dict[str, t.Any]:
         now = dt.datetime.now(dt.timezone.utc)
         started = now if params["started"] is None else dt.datetime.fromtimestamp(params["started"], dt.timezone.utc)
-        document = make_verification(observed, started, now)
+        document = make_verification(seen, started, now, _troubles(params))
         self._write(params, document, verify_metrics(document))
-        self._show(verify_lines(document["domains"], params["page"] or params["dest"]))
-        broken = [name for name, seen in observed["domains"].items() if seen["verdict"] == "broken"]
-        result: dict[str, t.Any] = {"changed": False, "counts": {"broken": len(broken)}}
-        if broken and params["fail_on_pending"]:
-            result.update(failed=True, msg=f"{len(broken)} of {len(observed['domains'])} domains broken")
+        self._show(verify_lines(document, params["page"] or params["dest"]))
+        result: dict[str, t.Any] = {
+            "changed": False,
+            "counts": document["counts"],
+            "finding_counts": document["finding_counts"],
+        }
+        failure = verify_failure(document, params["fail_on"])
+        if failure:
+            result.update(failed=True, msg=failure)
         return result
 
     def _write(
@@ -120,20 +129,10 @@ class ActionModule(ActionBase):
         Display().display("\n" + "\n".join(lines) + "\n")
 
 
+def _troubles(params: dict[str, t.Any]) -> dict[str, str]:
+    return {str(host): str(text) for host, text in params["troubles"].items()}
+
+
 def _assets() -> Assets:
     page, style, script = ((ASSETS / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
     return Assets(page, style, script)
-
-
-def _failure(report: dict[str, t.Any]) -> str:
-    """Why the run is no success: what does not end by waiting; nothing if there is no such thing."""
-    needing = needing_somebody(report)
-    parts = []
-    if report["failed_hosts"]:
-        parts.append(f"policy hosts that failed: {', '.join(report['failed_hosts'])}")
-    if needing:
-        named = ", ".join(f"{domain} ({code})" for domain, code in list(needing.items())[:NAMED])
-        more = ", ..." if len(needing) > NAMED else ""
-        verb = "needs" if len(needing) == 1 else "need"
-        parts.append(f"{len(needing)} of {len(report['domains'])} domains {verb} somebody: {named}{more}")
-    return "; ".join(parts)

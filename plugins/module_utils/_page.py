@@ -43,7 +43,7 @@ def make_page(document: Document, assets: Assets, observed: t.Optional[Document]
     """The page of a verify document or of a rollout's report, and of what was observed in that rollout."""
     data = make_page_data(document, observed)
     rollout = data["kind"] == "rollout"
-    title, tone = _headline(data, len(document["failed_hosts"]) if rollout else 0)
+    title, tone = _headline(data, len(document["failed_hosts"]))
     parts = {
         "policy": _content_security_policy(assets),
         "style": assets.style,
@@ -52,7 +52,7 @@ def make_page(document: Document, assets: Assets, observed: t.Optional[Document]
         "title": escape(title),
         "tone": tone,
         "facts": _facts(document, rollout),
-        "troubles": _troubles(document) if rollout else "",
+        "troubles": _troubles(document),
         "states": _states(data),
         "first": _code_list("Holds", "hold", data) if rollout else _code_list("Findings", "finding", data),
         "second": _code_list("Findings", "finding", data) if rollout else "",
@@ -99,7 +99,7 @@ def _headline(data: Document, failed: int) -> tuple[str, str]:
     elif "held" in levels:
         title = some(levels["held"], "needs somebody", "need somebody"), WARN
     elif failed:
-        title = f"{_count(failed, 'policy host')} failed", WARN
+        title = f"{_count(failed, 'host')} failed", WARN
     elif "waits" in levels:
         title = f"All is well, and {some(levels['waits'], 'waits', 'wait')}", WAIT
     elif "broken" in states:
@@ -130,17 +130,17 @@ def _facts(document: Document, rollout: bool) -> str:
 
 
 def _troubles(report: Document) -> str:
-    """What is wrong with whole policy hosts."""
+    """What is wrong with whole policy hosts, or with hosts that were to look."""
     failed = [f"<strong>{_text(host)}</strong> failed: {_text(why)}" for host, why in report["failed_hosts"].items()]
     rows = [
         *(f'<li class="bad">{row}</li>' for row in failed),
-        *(f"<li>{_text(one)}</li>" for one in report["troubles"]),
+        *(f"<li>{_text(one)}</li>" for one in report.get("troubles", ())),
     ]
     if not rows:
         return ""
     more = f"<li>and {len(rows) - NAMED} more</li>" if len(rows) > NAMED else ""
     return (
-        '<section class="troubles" aria-labelledby="troubles"><h2 id="troubles">Policy hosts in trouble</h2>'
+        '<section class="troubles" aria-labelledby="troubles"><h2 id="troubles">Hosts in trouble</h2>'
         f"<ul>{''.join(rows[:NAMED])}{more}</ul></section>"
     )
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 
 from ._finding import SEVERITIES, printable
 from ._hold import HOLD_KINDS, NOTHING
-from ._report import AT_RISK, policy_text, state_of
+from ._report import AT_RISK, state_of
 from ._report import SCHEMA as REPORT_SCHEMA
+from ._screen import policy_text
 from ._verification import VERDICTS, seen_certificates, worst_severity
 
 TEXT_LIMIT = 2000

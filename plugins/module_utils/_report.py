@@ -14,21 +14,14 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ._finding import NOTICE, SEVERITIES, printable
+from ._finding import NOTICE
 from ._hold import HOLD_KINDS, NOTHING
+from ._screen import FEW, NAMED, WRAP, count, cut, harmless, policy_text, table
 
 SCHEMA = "postmaster.mta_sts/report/1"
 
-# With more domains than this, they are only counted, by reason.
-FEW = 40
-# Of things of one kind so many are named; the document names all.
-NAMED = 20
-# And of the domains that are held for one reason.
+# Of the domains that are held for one reason, so many are named.
 EXAMPLES = 3
-# So much is said of one domain, in lines of so many characters.
-NOTES = 20
-LINE_LIMIT = 1000
-WRAP = 110
 
 # What became of the record in DNS in a run.
 ANNOUNCED = "announced"
@@ -168,7 +161,22 @@ def _evidence(domain: str, run: Run) -> list[Document]:
     if run.observed is None:
         return []
     findings = run.observed["domains"].get(domain, {}).get("findings", [])
-    return [finding for finding in findings if finding["code"].startswith("mx-") and finding["severity"] != NOTICE]
+    told = (finding for finding in findings if finding["code"].startswith(("mx-", "dane-")))
+    return [finding for finding in told if finding["severity"] != NOTICE]
+
+
+def rollout_failure(report: Document) -> str:
+    """Why the run is no success: what does not end by waiting; nothing if there is no such thing."""
+    needing = needing_somebody(report)
+    parts = []
+    if report["failed_hosts"]:
+        parts.append(f"policy hosts that failed: {', '.join(report['failed_hosts'])}")
+    if needing:
+        named = ", ".join(f"{domain} ({code})" for domain, code in list(needing.items())[:NAMED])
+        more = ", ..." if len(needing) > NAMED else ""
+        verb = "needs" if len(needing) == 1 else "need"
+        parts.append(f"{len(needing)} of {len(report['domains'])} domains {verb} somebody: {named}{more}")
+    return "; ".join(parts)
 
 
 # --- the summary of a rollout -----------------------------------------------------------------------------
@@ -183,17 +191,17 @@ def rollout_lines(report: Document, path: str) -> list[str]:
         f"{report['seconds']} s{mode}"
     ]
     troubles = [*(f"{host}: {text}" for host, text in report["failed_hosts"].items()), *report["troubles"]]
-    lines += _cut([f"  policy host {text}" for text in troubles], "troubles of policy hosts")
+    lines += cut([f"  policy host {text}" for text in troubles], "troubles of policy hosts")
     if len(domains) <= FEW:
-        lines += _table([_row(domain) for domain in domains], [_notes(domain) for domain in domains])
+        lines += table([_row(domain) for domain in domains], [_notes(domain) for domain in domains])
         lines += _what_to_do(report)
     else:
         moved = [domain for domain in domains if domain["announcement"] not in ("", IN_PLACE, GONE)]
         if len(moved) <= NAMED:
-            lines += _table([_row(domain) for domain in moved], [[] for _domain in moved])
+            lines += table([_row(domain) for domain in moved], [[] for _domain in moved])
         lines += _reasons(domains)
     lines += _orphans(report["orphans"])
-    return _harmless([*lines, f"{_totals(report)} Report: {path}"])
+    return harmless([*lines, f"{_totals(report)} Report: {path}"])
 
 
 def _row(domain: Document) -> list[str]:
@@ -322,79 +330,3 @@ def _totals(report: Document) -> str:
         "pending": report["counts"].get("pending", 0),
     }
     return ", ".join(f"{number} {text}" for text, number in numbers.items()) + "."
-
-
-# --- the summary of a verification ------------------------------------------------------------------------
-
-
-def verify_lines(domains: t.Mapping[str, Document], path: str) -> list[str]:
-    """What senders see of each domain, with what is wrong and what to do about it."""
-    lines = [f"postmaster.mta_sts verify: {count(len(domains), 'domain')}"]
-    shown = [
-        (name, seen)
-        for name, seen in domains.items()
-        if len(domains) <= FEW or any(finding["severity"] == "error" for finding in seen["findings"])
-    ]
-    rows, notes = [], []
-    for name, seen in shown[:FEW]:
-        policy = seen["policy"]
-        text = policy_text(policy) if policy else "no policy"
-        identifier = f"id {seen['record_id'][:8]}" if seen["record_id"] else "no id"
-        rows.append([name, seen["verdict"], text, identifier, "" if seen["findings"] else "ok"])
-        findings = sorted(seen["findings"], key=lambda finding: SEVERITIES.index(finding["severity"]))
-        notes.append([line for finding in findings for line in _finding_lines(finding)])
-    lines += _table(rows, notes)
-    if len(shown) > FEW:
-        lines.append(f"  ... and {len(shown) - FEW} more")
-    counts = Counter(seen["verdict"] for seen in domains.values())
-    summary = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items())) or "nothing seen"
-    return _harmless([*lines, f"{summary}. Report: {path}"])
-
-
-def _finding_lines(finding: Document) -> list[str]:
-    line = f"{finding['severity']}: {finding['subject']}: {finding['seen']} ({finding['reference']})"
-    return [line] if finding["severity"] == NOTICE else [line, f"    {finding['remedy']}"]
-
-
-# --- text -------------------------------------------------------------------------------------------------
-
-
-def _harmless(lines: t.Sequence[str]) -> list[str]:
-    """Lines without control characters, whatever servers and hosts put into them."""
-    return [printable(line, LINE_LIMIT) for line in lines]
-
-
-def _table(rows: t.Sequence[t.Sequence[str]], notes: t.Sequence[t.Sequence[str]]) -> list[str]:
-    """Rows in columns, the notes of each below it."""
-    if not rows:
-        return []
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row, texts in zip(rows, notes):
-        cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths))
-        lines.append(f"  {cells}".rstrip())
-        lines += [f"      {text}" for text in texts[:NOTES]]
-        if len(texts) > NOTES:
-            lines.append(f"      ... {len(texts) - NOTES} more lines are in the report")
-    return lines
-
-
-def _cut(lines: t.Sequence[str], what: str) -> list[str]:
-    more = [f"  ... and {len(lines) - NAMED} more {what}"] if len(lines) > NAMED else []
-    return [*lines[:NAMED], *more]
-
-
-def policy_text(policy: Document) -> str:
-    return f"{policy['mode']}, {duration(policy['max_age'])}, {len(policy['mx'])} mx"
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def duration(seconds: int) -> str:
-    if seconds % 86400 == 0 and seconds:
-        return count(seconds // 86400, "day")
-    if seconds % 3600 == 0 and seconds:
-        return count(seconds // 3600, "hour")
-    return f"{seconds} s"

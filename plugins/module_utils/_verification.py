@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The postmaster.mta_sts authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a verification found, as a document: what was seen of each domain and each MX host, with the sums.
+"""What a verification found: as a document, with the sums, and as lines on the screen.
 
 Pure, and private to this collection.
 """
@@ -12,12 +12,18 @@ import datetime as dt
 import typing as t
 from collections import Counter
 
-from ._finding import SEVERITIES
+from ._finding import ERROR, NOTICE, SEVERITIES
+from ._screen import FEW, NAMED, count, cut, harmless, policy_text, table
 
 SCHEMA = "postmaster.mta_sts/verify/1"
 
 # The best first.
 VERDICTS: t.Final = ("enforce", "testing", "none", "absent", "broken")
+
+# From which gravity on a verification is no success; a domain that is broken is graver than a finding.
+BROKEN: t.Final = "broken"
+NEVER: t.Final = "never"
+FAIL_ON: t.Final = (BROKEN, *SEVERITIES, NEVER)
 
 # Whose certificate it is.
 POLICY_HOST = "policy"
@@ -26,20 +32,44 @@ MX_HOST = "mx"
 Document = dict[str, t.Any]
 
 
-def make_verification(observed: t.Mapping[str, t.Any], started: dt.datetime, now: dt.datetime) -> Document:
-    """The document of a verification, from what was observed."""
-    domains: dict[str, Document] = observed["domains"]
-    verdicts = Counter(seen["verdict"] for seen in domains.values())
-    codes = Counter(code for seen in domains.values() for code in _codes(seen))
+def make_verification(
+    seen: t.Sequence[Document], started: dt.datetime, now: dt.datetime, troubles: t.Optional[t.Mapping[str, str]] = None
+) -> Document:
+    """The document of a verification, from what each probe host saw, and from what kept others from it."""
+    domains = {domain: one for observed in seen for domain, one in observed["domains"].items()}
+    verdicts = Counter(one["verdict"] for one in domains.values())
+    codes = Counter(code for one in domains.values() for code in _codes(one))
     return {
         "schema": SCHEMA,
         "at": now.isoformat(timespec="seconds"),
         "seconds": round((now - started).total_seconds()),
         "counts": {verdict: verdicts[verdict] for verdict in VERDICTS if verdicts[verdict]},
         "finding_counts": dict(sorted(codes.items())),
-        "domains": domains,
-        "mx_hosts": observed.get("mx_hosts", {}),
+        "failed_hosts": dict(troubles or {}),
+        "domains": dict(sorted(domains.items())) if len(seen) > 1 else domains,
+        # Hosts that look at the same MX host see the same of it.
+        "mx_hosts": {host: one for observed in seen for host, one in observed["mx_hosts"].items()},
     }
+
+
+def verify_failure(document: Document, fail_on: str) -> str:
+    """Why a verification is no success; nothing if it is one."""
+    parts = []
+    if document["failed_hosts"]:
+        parts.append(f"hosts that did not look at their share of the domains: {', '.join(document['failed_hosts'])}")
+    failing = [name for name, seen in document["domains"].items() if _fails(seen, fail_on)]
+    if failing:
+        what = BROKEN if fail_on == BROKEN else f"with a finding of severity {fail_on} or worse"
+        named = f"{', '.join(failing[:NAMED])}{', ...' if len(failing) > NAMED else ''}"
+        parts.append(f"{len(failing)} of {len(document['domains'])} domains {what}: {named}")
+    return "; ".join(parts)
+
+
+def _fails(seen: Document, fail_on: str) -> bool:
+    if fail_on in (BROKEN, NEVER):
+        return fail_on == BROKEN and bool(seen["verdict"] == BROKEN)
+    worst = worst_severity(seen["findings"])
+    return seen["verdict"] == BROKEN or (bool(worst) and SEVERITIES.index(worst) <= SEVERITIES.index(fail_on))
 
 
 def worst_severity(findings: t.Sequence[Document]) -> str:
@@ -57,3 +87,38 @@ def seen_certificates(document: t.Mapping[str, t.Any]) -> list[tuple[str, Docume
 
 def _codes(seen: Document) -> set[str]:
     return {finding["code"] for finding in seen["findings"]}
+
+
+# --- the summary of a verification ------------------------------------------------------------------------
+
+
+def verify_lines(document: Document, path: str) -> list[str]:
+    """What senders see of each domain, with what is wrong and what to do about it."""
+    domains: dict[str, Document] = document["domains"]
+    lines = [f"postmaster.mta_sts verify: {count(len(domains), 'domain')}, {document['seconds']} s"]
+    troubles = [f"  probe host {host}: {text}" for host, text in document["failed_hosts"].items()]
+    lines += cut(troubles, "probe hosts that failed")
+    shown = [
+        (name, seen)
+        for name, seen in domains.items()
+        if len(domains) <= FEW or any(finding["severity"] == ERROR for finding in seen["findings"])
+    ]
+    rows, notes = [], []
+    for name, seen in shown[:FEW]:
+        policy = seen["policy"]
+        text = policy_text(policy) if policy else "no policy"
+        identifier = f"id {seen['record_id'][:8]}" if seen["record_id"] else "no id"
+        rows.append([name, seen["verdict"], text, identifier, "" if seen["findings"] else "ok"])
+        findings = sorted(seen["findings"], key=lambda finding: SEVERITIES.index(finding["severity"]))
+        notes.append([line for finding in findings for line in _finding_lines(finding)])
+    lines += table(rows, notes)
+    if len(shown) > FEW:
+        lines.append(f"  ... and {len(shown) - FEW} more")
+    counts = Counter(seen["verdict"] for seen in domains.values())
+    summary = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items())) or "nothing seen"
+    return harmless([*lines, f"{summary}. Report: {path}"])
+
+
+def _finding_lines(finding: Document) -> list[str]:
+    line = f"{finding['severity']}: {finding['subject']}: {finding['seen']} ({finding['reference']})"
+    return [line] if finding["severity"] == NOTICE else [line, f"    {finding['remedy']}"]

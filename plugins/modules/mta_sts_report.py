@@ -33,8 +33,12 @@ options:
     description: The plan document, as it was carried out.
     type: path
   observed:
-    description: Results document of M(postmaster.mta_sts.mta_sts_verify).
-    type: path
+    description:
+      - Results document of M(postmaster.mta_sts.mta_sts_verify).
+      - A verification may have several, of hosts that shared the domains. With O(troubles), those that are not there are left out.
+    type: list
+    elements: path
+    default: []
   record_sets:
     description:
       - Results documents of M(postmaster.mta_sts.rfc2136_record_sets).
@@ -49,7 +53,8 @@ options:
     type: int
   troubles:
     description:
-      - Policy hosts that failed in this run, each with a text that says why, for a rollout. They are shown first.
+      - Policy hosts that failed in a rollout, or hosts that failed to look in a verification, each with a text that says why.
+        They are shown first, and the task fails.
     type: dict
     default: {}
     version_added: 0.2.0
@@ -74,12 +79,20 @@ options:
     version_added: 0.2.0
   fail_on_pending:
     description:
-      - Whether the task fails when somebody has to do something. The report comes first.
-      - In a rollout that is when a domain is held by anything but time, or when there are O(troubles). A domain that only
-        waits, as in its testing period or in its withdrawal, fails no run.
-      - In a verification that is when a domain is broken.
+      - Whether the task fails in a rollout when somebody has to do something. The report comes first.
+      - That is when a domain is held by anything but time, or when there are O(troubles). A domain that only waits, as in its
+        testing period or in its withdrawal, fails no run.
     type: bool
     default: true
+  fail_on:
+    description:
+      - When the task fails in a verification. The report comes first.
+      - V(broken) is when senders cannot use a policy, or refuse mail because of it; V(error), V(warning) and V(notice) are when
+        there is a finding of that severity or a worse one, or a domain is broken; with V(never) only O(troubles) count.
+    type: str
+    choices: [broken, error, warning, notice, never]
+    default: broken
+    version_added: 0.2.0
 seealso:
   - module: postmaster.mta_sts.mta_sts_plan
   - module: postmaster.mta_sts.mta_sts_verify
@@ -109,10 +122,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 counts:
-  description: How many domains are in which stage or, in a verification, how many are broken.
+  description: How many domains are in which stage or, in a verification, how many there are of each verdict.
   type: dict
   returned: success
   sample: {testing: 3, pending: 1}
+finding_counts:
+  description: How many domains have which finding.
+  type: dict
+  returned: without O(plan)
+  sample: {mx-certificate-date: 1}
+  version_added: 0.2.0
 hold_counts:
   description: How many domains have which hold.
   type: dict

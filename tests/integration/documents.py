@@ -160,7 +160,7 @@ def verification() -> Document:
 
 def verified(domains: t.Iterable[tuple[str, Document]], mx_hosts: Document, seconds: int) -> Document:
     observed = {"domains": dict(domains), "mx_hosts": mx_hosts}
-    return make_verification(observed, NOW - dt.timedelta(seconds=seconds), NOW)
+    return make_verification([observed], NOW - dt.timedelta(seconds=seconds), NOW)
 
 
 def planned(domain: str, stage: str, *holds: tuple[str, str, str | None], **more: t.Any) -> Document:

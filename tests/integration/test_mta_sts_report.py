@@ -126,11 +126,42 @@ def observed(tmp_path: Path) -> Document:
     return {"observed": "observed.json", "dest": "run/verify.json", "started": 1795428000}
 
 
+BROKEN = ", ".join(name for name, seen in documents.verification()["domains"].items() if seen["verdict"] == "broken")
+# How grave a domain has to be for the task to fail, and how many are.
+FAIL_ON = {"broken": 2, "error": 4, "warning": 6, "notice": 6, "never": 0}
+
+
+@pytest.mark.parametrize(("gravity", "count"), FAIL_ON.items())
+def test_a_verification_fails_when_it_is_told_to(tmp_path: Path, observed: Document, gravity: str, count: int) -> None:
+    result, _printed = run_task(tmp_path, {**observed, "fail_on": gravity})
+    assert result["failed"] == bool(count)
+    if count:
+        assert result["msg"].startswith(f"{count} of 8 domains ")
+
+
+def test_hosts_that_shared_the_domains_have_one_report(tmp_path: Path, observed: Document) -> None:
+    """A host that failed is told, fails the task, and takes nothing from what the others saw."""
+    seen = json.loads((tmp_path / "observed.json").read_text())
+    names = list(seen["domains"])
+    for number, host in enumerate(("probe1", "probe2")):
+        share = {name: seen["domains"][name] for name in names[number::3]}
+        (tmp_path / f"{host}.json").write_text(json.dumps({**seen, "host": host, "domains": share}))
+    task = {**observed, "observed": ["probe1.json", "probe2.json", "probe3.json"], "fail_on": "never"}
+    result, printed = run_task(tmp_path, {**task, "troubles": {"probe3": "no route to host"}})
+    assert result["msg"] == "hosts that did not look at their share of the domains: probe3"
+    assert "\n  probe host probe3: no route to host\n" in printed
+    document = json.loads((tmp_path / "run/verify.json").read_text())
+    assert set(document["domains"]) == {*names[::3], *names[1::3]}
+    # Without a trouble, a document that is missing is a mistake.
+    result, _printed = run_task(tmp_path, task)
+    assert "probe3.json" in result["msg"]
+
+
 def test_a_verification_has_a_document_a_page_and_metrics(tmp_path: Path, observed: Document) -> None:
     metrics = tmp_path / "collector/mta-sts-verify.prom"
     task = {**observed, "page": "run/report.html", "metrics": str(metrics)}
     result, printed = run_task(tmp_path, task)
-    assert (result["failed"], result["msg"]) == (True, "2 of 8 domains broken")
+    assert (result["failed"], result["msg"]) == (True, f"2 of 8 domains broken: {BROKEN}")
     assert "\n1 absent, 2 broken, 3 enforce, 1 none, 1 testing. Report: run/report.html\n" in printed
     document = json.loads((tmp_path / "run/verify.json").read_text())
     assert document["counts"] == documents.verification()["counts"]

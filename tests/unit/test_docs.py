@@ -34,7 +34,8 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._observed impor
     Proof,
 )
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import policy_id, render_policy
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._report import FEW, Run, make_report, rollout_lines
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._report import Run, make_report, rollout_lines
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._screen import FEW
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCSITE = ROOT / "docs/docsite"

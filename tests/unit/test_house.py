@@ -34,6 +34,7 @@ PURE = {
     "_policy_files",
     "_record",
     "_report",
+    "_screen",
     "_verification",
 }
 DISK = {"_certificates", "_document", "_ledger", "_publication", "_webroot"}

@@ -212,14 +212,17 @@ def test_observed_has_all_that_may_be_known_and_unknown(observed: Document) -> N
 
 
 def test_verify_has_what_was_observed_and_the_sums(observed: Document) -> None:
-    document = check("verify", make_verification(observed, NOW, NOW + dt.timedelta(seconds=12)))
+    document = check("verify", make_verification([observed], NOW, NOW + dt.timedelta(seconds=12)))
     assert document["domains"] == observed["domains"]
     assert sum(document["counts"].values()) == len(observed["domains"]) == 3
     assert set(document["finding_counts"]) == {
         finding["code"] for seen in observed["domains"].values() for finding in seen["findings"]
     }
-    # It is read and written again where a playbook has one file for both.
-    assert make_verification(document, NOW, NOW)["domains"] == observed["domains"]
+    # Hosts that shared the domains.
+    halves = [{**observed, "domains": {name: seen}} for name, seen in observed["domains"].items()]
+    whole = check("verify", make_verification(halves, NOW, NOW, {"probe4": "could not be reached"}))
+    assert (whole["domains"], whole["counts"]) == (observed["domains"], document["counts"])
+    assert whole["failed_hosts"] == {"probe4": "could not be reached"}
 
 
 def test_the_documents_of_the_tests_are_such_documents() -> None:

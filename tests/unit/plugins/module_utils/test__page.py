@@ -169,7 +169,7 @@ def test_the_headline_of_a_rollout(code: str, text: str) -> None:
     assert f"</i>{text}</h1>" in make_page(report, ASSETS)
     failed = make_page({**report, "failed_hosts": {"web2": "No space left on device"}}, ASSETS)
     wins = code in ("testing-period", "renewal")
-    assert f"</i>{'1 policy host failed' if wins else text}</h1>" in failed
+    assert f"</i>{'1 host failed' if wins else text}</h1>" in failed
     assert "<strong>web2</strong> failed: No space left on device" in failed
 
 

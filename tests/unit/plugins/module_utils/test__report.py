@@ -20,8 +20,8 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._report import 
     make_report,
     needing_somebody,
     rollout_lines,
-    verify_lines,
 )
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._verification import verify_lines
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 REPORT = Draft202012Validator(json.loads((Path(__file__).parents[4] / "docs/schemas/report.json").read_text()))
@@ -433,22 +433,28 @@ def seen(verdict: str = "enforce", *findings: Finding, **more: t.Any) -> Documen
     }
 
 
+def verified(domains: Document, **troubles: str) -> Document:
+    return {"domains": domains, "seconds": 3, "failed_hosts": troubles}
+
+
 def test_a_small_verification() -> None:
     lines = verify_lines(
-        {
-            "example.com": seen(),
-            "example.org": seen(
-                "broken",
-                Finding("tlsrpt-missing", "_smtp._tls.example.org", "has no TXT record"),
-                Finding("policy-http", "https://mta-sts.example.org", "status 404 instead of 200"),
-                policy=None,
-                record_id=None,
-            ),
-        },
+        verified(
+            {
+                "example.com": seen(),
+                "example.org": seen(
+                    "broken",
+                    Finding("tlsrpt-missing", "_smtp._tls.example.org", "has no TXT record"),
+                    Finding("policy-http", "https://mta-sts.example.org", "status 404 instead of 200"),
+                    policy=None,
+                    record_id=None,
+                ),
+            }
+        ),
         PAGE,
     )
     assert lines == [
-        "postmaster.mta_sts verify: 2 domains",
+        "postmaster.mta_sts verify: 2 domains, 3 s",
         "  example.com  enforce  enforce, 7 days, 1 mx  id 3f2a9c01  ok",
         "  example.org  broken   no policy              no id",
         "      error: https://mta-sts.example.org: status 404 instead of 200 (RFC 8461 3.3)",
@@ -461,7 +467,7 @@ def test_a_small_verification() -> None:
 def test_10_000_verified_domains_are_a_page() -> None:
     failure = Finding("policy-unreachable", "https://x", "connection refused")
     domains = {f"d{n}.example": seen("broken", failure) if n % 2 else seen() for n in range(10_000)}
-    lines = verify_lines(domains, PAGE)
+    lines = verify_lines(verified(domains), PAGE)
     assert len(lines) < 130
     assert lines[-1] == f"5000 broken, 5000 enforce. Report: {PAGE}"
     assert "  ... and 4960 more" in lines
@@ -469,7 +475,7 @@ def test_10_000_verified_domains_are_a_page() -> None:
 
 def test_a_domain_with_very_many_findings_is_not_a_book() -> None:
     findings = [Finding("mx-starttls", f"mx{n}.example:25", "does not offer STARTTLS") for n in range(512)]
-    assert len(verify_lines({"a.example": seen("broken", *findings)}, PAGE)) < 60
+    assert len(verify_lines(verified({"a.example": seen("broken", *findings)}), PAGE)) < 60
     documents = [finding.to_dict() for finding in findings]
     _report, lines = reported(
         Run(plan(entry("a.example")), {"domains": {"a.example": {"record_id": None, "findings": documents}}})
@@ -478,5 +484,7 @@ def test_a_domain_with_very_many_findings_is_not_a_book() -> None:
 
 
 def test_a_hostile_verification_harms_no_terminal() -> None:
-    lines = verify_lines({"a.example": seen("broken", Finding("policy-http", HOSTILE, HOSTILE))}, PAGE)
+    hostile = verified({"a.example": seen("broken", Finding("policy-http", HOSTILE, HOSTILE))}, probe1=HOSTILE)
+    lines = verify_lines(hostile, PAGE)
+    assert lines[1].startswith("  probe host probe1: ")
     assert [line for line in lines if not line.isprintable()] == []
