@@ -31,6 +31,7 @@ class OddDns:
     ) -> None:
         self._behaviour, self._by_tcp = behaviour, by_tcp
         self.questions: list[dns.message.Message] = []
+        self.tcp_clients: list[str] = []
         self.address = address or ("127.0.0.1", free_port())
         self._udp = socket.socket(type=socket.SOCK_DGRAM)
         self._udp.bind(self.address)
@@ -53,7 +54,8 @@ class OddDns:
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                client, _address = self._tcp.accept()
+                client, address = self._tcp.accept()
+                self.tcp_clients.append(address[0])
                 with client, client.makefile("rb") as stream:
                     size = int.from_bytes(stream.read(2), "big")
                     query = dns.message.from_wire(stream.read(size))

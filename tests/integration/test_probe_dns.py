@@ -14,6 +14,7 @@ from pathlib import Path
 import dns.message
 import dns.rdatatype
 import dns.resolver
+import dns.rrset
 import pytest
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe import message
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.dns import (
@@ -48,9 +49,8 @@ alias2 CNAME mx1
 dangling CNAME nowhere.secure.test.
 outside CNAME txt.secure.test.
 a.b.c.d TXT deep
-child NS ns.child
-child NS ns.other.test.
-ns.child A 127.0.0.1
+to-child CNAME child
+child NS ns.test.
 _25._tcp.mx1 TLSA 3 1 1 ab12ef
 """
 RECORDS += "".join(f"many A 192.0.2.{number}\n" for number in range(40))
@@ -62,7 +62,7 @@ ZONES = {
     "plain.test": RECORDS + "\\195\\032.odd A 192.0.2.9\nodd MX 1 \\195\\032.odd\n",
     "secure.test": SIGNED,
     "bogus.test": SIGNED,
-    "child.plain.test": "a.b TXT deeper\n",
+    "child.plain.test": "@ NS ns.of.child.test.\na.b TXT deeper\n",
 }
 STALE = "127.0.0.2"
 T = t.TypeVar("T")
@@ -181,10 +181,7 @@ ANSWERS: dict[str, tuple[str, str, Answer]] = {
 }
 
 
-@pytest.mark.parametrize("case", ANSWERS)
-def test_resolver_answers(world: World, case: str) -> None:
-    kind, name, expected = ANSWERS[case]
-    answer = look(world.resolver, lambda lookup: getattr(lookup, kind)(name))
+def assert_same(kind: str, answer: Answer, expected: Answer) -> None:
     records = answer.records if kind == "mx" else tuple(sorted(answer.records))
     assert answer._replace(records=records, ttl=expected.ttl) == expected
     # A resolver counts down what is left of it.
@@ -192,12 +189,18 @@ def test_resolver_answers(world: World, case: str) -> None:
     assert (answer.ttl or 0) <= (expected.ttl or 0) < (answer.ttl or 0) + 60
 
 
+@pytest.mark.parametrize("case", ANSWERS)
+def test_resolver_answers(world: World, case: str) -> None:
+    kind, name, expected = ANSWERS[case]
+    answer = look(world.resolver, lambda lookup: getattr(lookup, kind)(name))
+    assert_same(kind, answer, expected)
+
+
 @pytest.mark.parametrize("case", [case for case, (_kind, _name, expected) in ANSWERS.items() if not expected.secure])
 def test_authority_answers(world: World, case: str) -> None:
     kind, name, expected = ANSWERS[case]
     answer = look(world.resolver, lambda lookup: getattr(lookup, kind)(name), authorities=[world.server])
-    records = answer.records if kind == "mx" else tuple(sorted(answer.records))
-    assert answer._replace(records=records) == expected
+    assert_same(kind, answer, expected)
 
 
 def test_an_authority_cannot_say_that_an_answer_is_secure(world: World) -> None:
@@ -210,6 +213,22 @@ def test_an_authority_cannot_say_that_an_answer_is_secure(world: World) -> None:
         authorities=[(world.stale.host, world.stale.port)],
     )
     assert answer._replace(ttl=300) == Answer((("signed",),), 300, False, "txt.secure.test")
+
+
+def test_tlsa_records_are_always_asked_of_a_resolver(world: World) -> None:
+    name = "_25._tcp.mx.secure.test"
+    assert look(world.resolver, lambda lookup: lookup.tlsa(name), authorities=[world.server]).secure
+
+
+@pytest.mark.parametrize("secure", ["A", "AAAA"])
+def test_addresses_are_secure_if_both_kinds_are(secure: str) -> None:
+    def behave(query: dns.message.Message, _before: int) -> list[bytes]:
+        kind = dns.rdatatype.to_text(query.question[0].rdtype)
+        record = f"a.test. 60 {kind} {'192.0.2.1' if kind == 'A' else '2001:db8::1'}"
+        return [reply(query, record, flags="QR RD RA AD" if kind == secure else "QR RD RA").to_wire()]
+
+    with OddDns(behave) as odd:
+        assert look(odd.address, lambda lookup: lookup.addresses("a.test")) == Answer(MX1, 60, False, "")
 
 
 @pytest.mark.parametrize("kind", ["txt", "mx", "addresses", "tlsa", "name_servers"])
@@ -244,7 +263,7 @@ def test_a_chain_of_aliases_has_an_end(length: int) -> None:
 
 # Name servers
 
-PLAIN, CHILD = ("ns.test",), ("ns.child.plain.test", "ns.other.test", "ns.test")
+PLAIN, CHILD = ("ns.test",), ("ns.of.child.test", "ns.test")
 NAME_SERVERS = {
     "plain.test": PLAIN,
     "txt.plain.test": PLAIN,
@@ -252,8 +271,9 @@ NAME_SERVERS = {
     "not.there.plain.test": PLAIN,
     "alias.plain.test": PLAIN,
     "below.alias.plain.test": PLAIN,
-    "child.plain.test": ("ns.test",),
-    "x.y.a.b.child.plain.test": ("ns.test",),
+    "child.plain.test": CHILD,
+    "x.y.a.b.child.plain.test": CHILD,
+    "to-child.plain.test": PLAIN,
     # An alias says nothing of the zone that it lies in.
     "outside.plain.test": PLAIN,
 }
@@ -291,6 +311,19 @@ def test_name_servers_are_asked_once_a_zone() -> None:
         assert look(odd.address, lambda lookup: lookup.name_servers(".".join("abcdefghij") + ".test")) == NOTHING
         assert look(odd.address, lambda lookup: lookup.name_servers(".".join("x" * 100))) == NOTHING
         assert len(odd.questions) < 40
+
+
+def test_a_zone_that_does_not_tell_its_name_servers() -> None:
+    def behave(query: dns.message.Message, _before: int) -> list[bytes]:
+        name = query.question[0].name.to_text()
+        if name == "zone.test.":
+            return [reply(query, "zone.test. 60 NS ns.test.").to_wire()]
+        message = reply(query)
+        message.authority.append(dns.rrset.from_text(name, 60, "IN", "SOA", "ns.test. h.test. 1 1 1 1 1"))
+        return [message.to_wire()]
+
+    with OddDns(behave) as odd:
+        assert look(odd.address, lambda lookup: lookup.name_servers("a.zone.test")).records == PLAIN
 
 
 # One name server in particular
@@ -358,6 +391,21 @@ def test_a_name_server_that_is_down_does_not_cost_a_time_out_per_name() -> None:
         begin = time.monotonic()
         assert look(odd.address, ask, authority_port=odd.address[1], timeout=0.5) >= CONCURRENT
         assert time.monotonic() - begin < 3
+
+
+def test_a_name_server_that_answers_now_and_then_is_asked_on() -> None:
+    async def ask(lookup: Lookup) -> Answer:
+        for turn in range(3):
+            names = [f"silent{turn}-{number}.test" for number in range(SILENCES - 1)]
+            await asyncio.gather(*(lookup.txt_at("127.0.0.1", name) for name in names), return_exceptions=True)
+            answer = await lookup.txt_at("127.0.0.1", f"a{turn}.test")
+        return answer
+
+    def behave(query: dns.message.Message, _before: int) -> list[bytes]:
+        return [] if query.question[0].name.to_text().startswith("silent") else [well(query)]
+
+    with OddDns(behave) as odd:
+        assert look(odd.address, ask, authority_port=odd.address[1], timeout=0.3).records == (("ok",),)
 
 
 # What goes wrong on the way
@@ -532,6 +580,16 @@ def test_a_resolver_that_fails_for_a_moment_is_not_said_to_find_an_answer_bogus(
         assert [bool(query.flags & 0x10) for query in odd.questions] == [False, True, False]
 
 
+def test_a_resolver_that_says_nothing_does_not_hide_what_another_finds_bogus() -> None:
+    def behave(query: dns.message.Message, _before: int) -> list[bytes]:
+        return [well(query) if query.flags & 0x10 else reply(query, rcode=2).to_wire()]
+
+    with OddDns(behave) as odd, OddDns(silent) as other:
+        for resolvers in ([odd.address, other.address], [other.address, odd.address]):
+            with pytest.raises(DnsBogus):
+                look(resolvers, lambda lookup: lookup.txt("a.test"), timeout=0.6)
+
+
 def test_a_server_without_edns() -> None:
     def behave(query: dns.message.Message, _before: int) -> list[bytes]:
         return [well(query) if query.edns < 0 else query.to_wire()[:2] + b"\x80\x01" + bytes(8)]
@@ -621,8 +679,12 @@ def test_a_source_address(world: World) -> None:
     with Exposed(silent) as odd:
         assert ok(odd.address, sources=["127.0.0.9"])
     assert sources == ["127.0.0.9"]
-    name = "large.plain.test"
-    assert len(look(world.resolver, lambda lookup: lookup.txt(name), sources=["127.0.0.9"]).records) == 40
+    with OddDns(
+        lambda query, _before: [reply(query, flags="QR TC").to_wire()],
+        by_tcp=lambda query: len(well(query)).to_bytes(2, "big") + well(query),
+    ) as odd:
+        assert ok(odd.address, sources=["2001:db8::9", "127.0.0.9"])
+        assert odd.tcp_clients == ["127.0.0.9"]
     assert "cannot assign requested address" in failure(world.resolver, sources=["192.0.2.1"])
 
 

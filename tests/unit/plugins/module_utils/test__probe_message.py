@@ -187,8 +187,15 @@ def test_a_ttl_is_that_of_the_shortest_record_and_never_negative() -> None:
     name = to_wire("a.example")
     assert follow(parse_reply(wire), name, message.TXT).ttl == 5
     one = b"\0\0\0\5"
-    assert follow(parse_reply(wire.replace(one, b"\0\0\0\4", 1)), name, message.TXT).ttl == 4
+    assert follow(parse_reply(wire.replace(one, b"\0\0\0\6", 1)), name, message.TXT).ttl == 5
     assert follow(parse_reply(wire.replace(one, b"\x80\0\0\5", 1)), name, message.TXT).ttl == 0
+
+
+def test_another_class_is_another_world() -> None:
+    made = dns.message.make_response(dns.message.make_query("a.example", "TXT"))
+    made.answer = [dns.rrset.from_text("a.example.", 5, kind, "TXT", kind) for kind in ("CH", "IN")]
+    chain = follow(parse_reply(made.to_wire()), to_wire("a.example"), message.TXT)
+    assert chain.data == [(b"IN",)]
 
 
 def pointers(count: int) -> bytes:
