@@ -1,0 +1,152 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbook verify as users call it: where it takes its domains from, who looks at them, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+from bind import Named
+
+CHECKOUT = Path(__file__).parents[2]
+NAMES = [f"d{number}.example.com" for number in range(7)]
+
+Document = dict[str, t.Any]
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Named]:
+    """Knows that nothing is there."""
+    server = Named(tmp_path_factory.mktemp("named"), {"example.com": "", "example.org": ""})
+    yield server
+    server.stop()
+
+
+class Verify:
+    """Runs the playbook in a directory of its own."""
+
+    def __init__(self, directory: Path, named: Named) -> None:
+        self.directory = directory
+        self._resolver = f"{named.host}:{named.port}"
+
+    def __call__(self, inventory: Document | None = None, **variables: t.Any) -> tuple[int, str]:
+        (self.directory / "inventory.yml").write_text(yaml.safe_dump(inventory or {"all": {}}))
+        told = {"mta_sts_resolvers": [self._resolver], "mta_sts_timeout": 2, **variables}
+        program = Path(sys.executable).parent / "ansible-playbook"
+        done = subprocess.run(
+            [program, "postmaster.mta_sts.verify", "-i", "inventory.yml", "-e", json.dumps(told)],
+            cwd=self.directory,
+            env={
+                "HOME": str(self.directory),
+                "PWD": str(self.directory),
+                "PATH": os.environ["PATH"],
+                "LC_ALL": "C.UTF-8",
+                "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections"),
+                "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+                "ANSIBLE_NOCOLOR": "1",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def seen(self) -> Document:
+        document: Document = json.loads((self.directory / "mta-sts-run/verify.json").read_text())
+        return document
+
+
+@pytest.fixture
+def verify(tmp_path: Path, named: Named) -> Verify:
+    return Verify(tmp_path, named)
+
+
+def test_domains_in_a_line(verify: Verify) -> None:
+    status, output = verify(mta_sts_verify_domains="example.com, Bücher.example.com")
+    assert status == 0, output
+    assert list(verify.seen()["domains"]) == ["example.com", "xn--bcher-kva.example.com"]
+    assert "\npostmaster.mta_sts verify: 2 domains, " in output
+    assert "\n2 absent. Report: " in output
+    assert (verify.directory / "mta-sts-run/report.html").exists()
+
+
+def test_domains_in_a_file(verify: Verify) -> None:
+    (verify.directory / "domains.txt").write_text("# ours\nexample.com\n\n  example.org  # theirs\n")
+    status, output = verify(mta_sts_verify_file="domains.txt")
+    assert status == 0, output
+    assert list(verify.seen()["domains"]) == ["example.com", "example.org"]
+
+
+def test_domains_of_the_inventory(verify: Verify) -> None:
+    status, output = verify(mta_sts_domains=[{"domain": "example.org", "mx": ["mx.example.org"]}])
+    assert status == 0, output
+    assert list(verify.seen()["domains"]) == ["example.org"]
+
+
+def test_it_fails_as_it_is_told_to(verify: Verify) -> None:
+    status, output = verify(mta_sts_verify_domains="example.com", mta_sts_verify_fail_on="error")
+    assert status != 0
+    assert "1 of 1 domains with a finding of severity error or worse: example.com" in output
+    assert verify.seen()["counts"] == {"absent": 1}
+
+
+MISTAKES: dict[str, tuple[Document, str]] = {
+    "nothing": ({}, "Say which domains"),
+    "an empty file": ({"mta_sts_verify_file": "/dev/null"}, "Say which domains"),
+    "no such file": ({"mta_sts_verify_file": "nowhere.txt"}, "nowhere.txt"),
+    "bad names": ({"mta_sts_verify_domains": "a..example,10.0.0.1"}, "10.0.0.1"),
+    "no such gravity": (
+        {"mta_sts_verify_domains": "example.com", "mta_sts_verify_fail_on": "fatal"},
+        "value of fail_on must be one of",
+    ),
+    "two sources": (
+        {"mta_sts_verify_domains": "example.com", "mta_sts_source_addresses": ["127.0.0.1", "127.0.0.2"]},
+        "at most one of each family",
+    ),
+}
+
+
+@pytest.mark.parametrize(("variables", "text"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_named(verify: Verify, variables: Document, text: str) -> None:
+    status, output = verify(**variables)
+    assert status != 0
+    assert text in output
+    assert "Traceback" not in output
+
+
+def probes(*hosts: str, **variables: t.Any) -> Document:
+    here = {"ansible_connection": "local", **variables}
+    away = {"ansible_host": "127.0.0.1", "ansible_port": 1}
+    return {"mta_sts_probes": {"hosts": {host: away if host == "remote" else here for host in hosts}}}
+
+
+def test_probe_hosts_share_the_domains(verify: Verify) -> None:
+    status, output = verify(probes("probe1", "probe2", "probe3"), mta_sts_verify_domains=NAMES)
+    assert status == 0, output
+    assert list(verify.seen()["domains"]) == NAMES
+    shares = {
+        host: list(json.loads((verify.directory / f"mta-sts-run/seen/{host}.json").read_text())["domains"])
+        for host in ("probe1", "probe2", "probe3")
+    }
+    assert shares == {"probe1": NAMES[::3], "probe2": NAMES[1::3], "probe3": NAMES[2::3]}
+
+
+def test_more_probe_hosts_than_domains(verify: Verify) -> None:
+    status, output = verify(probes("probe1", "probe2", "probe3"), mta_sts_verify_domains=NAMES[:2])
+    assert status == 0, output
+    assert list(verify.seen()["domains"]) == NAMES[:2]
+
+
+def test_a_probe_host_that_fails_takes_nothing_from_the_others(verify: Verify) -> None:
+    status, output = verify(probes("probe1", "remote"), mta_sts_verify_domains=NAMES, mta_sts_verify_fail_on="never")
+    assert status != 0
+    assert "\n  probe host remote: could not be reached\n" in output
+    assert "hosts that did not look at their share of the domains: remote" in output
+    assert list(verify.seen()["domains"]) == NAMES[::2]
