@@ -26,6 +26,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.proof im
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.sender import Settings
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.sender import observe as observe_all
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.tls import Session
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.workers import Progress
 from bind import Named, free_port
 from nginx import Nginx
 from odd import OddServers, be_silent, smtp_server
@@ -510,18 +511,24 @@ def test_the_wanted_policy_is_the_one_that_counts(world: World) -> None:
     assert document["policy"]["mx"] == ["mx.test"]
 
 
-def test_many_domains_at_once_and_their_mx_host_once(world: World) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_many_domains_at_once_and_their_mx_host_once(world: World, processes: int) -> None:
     before = world.odd.connections[25]
-    found = observe(dict.fromkeys(BULK_DOMAINS), world.settings(timeout=10))
+    told: list[Progress] = []
+    settings = world.settings(timeout=10, processes=processes, tell=told.append)
+    found = observe(dict.fromkeys(BULK_DOMAINS), settings)
     assert list(found) == BULK_DOMAINS
+    assert [(one.done, one.broken) for one in told if one.what == "domains"] == [(n + 1, 0) for n in range(BULK)]
     assert {(document["verdict"], len(document["findings"])) for document in found.values()} == {("enforce", 0)}
     # Once for each version of TLS.
     assert world.odd.connections[25] - before == 2
 
 
-def test_many_domains_are_proved_at_once(world: World) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_many_domains_are_proved_at_once(world: World, processes: int) -> None:
     wanted = policy("counting.test")
-    found = prove(dict.fromkeys(BULK_DOMAINS, wanted), {"web": [WEB]}, world.settings(timeout=10))
+    settings = world.settings(timeout=10, processes=processes)
+    found = prove(dict.fromkeys(BULK_DOMAINS, wanted), {"web": [WEB]}, settings)
     expected = {"id": identifier(wanted), "fetched": 1, "proved": ["web"], "failures": []}
     assert list(found.values()) == [expected] * BULK
 

@@ -9,6 +9,8 @@ Private to this collection.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import functools
 import typing as t
 
 from .._finding import Finding
@@ -19,7 +21,7 @@ from .https import FetchFailure, fetch_policy
 from .mx import dns_finding
 from .sender import Settings, lookup_of, probe_failure
 from .tls import Document, strict_context
-from .workers import Progress, for_each
+from .workers import Told, for_each, keep_quiet, share_out
 
 
 def prove(
@@ -31,32 +33,41 @@ def prove(
     whose addresses did (C(proved)), and the C(failures). Raises ValueError for settings that cannot be used, and for
     nothing that is seen.
     """
-    return asyncio.run(_prove(policies, hosts, settings))
+    strict_context(settings.ca_file)
+    work = functools.partial(_prove, dataclasses.replace(settings, tell=keep_quiet), hosts)
+    return dict(zip(policies, share_out("policies", [*policies.items()], work, settings.processes, settings.tell)))
 
 
-async def _prove(
-    policies: t.Mapping[str, Policy], hosts: t.Mapping[str, t.Sequence[str]], settings: Settings
-) -> dict[str, Document]:
+def _prove(
+    settings: Settings,
+    hosts: t.Mapping[str, t.Sequence[str]],
+    policies: t.Sequence[tuple[str, Policy]],
+    told: Told,
+) -> list[Document]:
+    return asyncio.run(_prove_all(settings, hosts, policies, told))
+
+
+async def _prove_all(
+    settings: Settings,
+    hosts: t.Mapping[str, t.Sequence[str]],
+    policies: t.Sequence[tuple[str, Policy]],
+    told: Told,
+) -> list[Document]:
     prover = _Prover(hosts, settings)
-    done = broken = 0
 
-    def told(document: Document) -> None:
-        nonlocal done, broken
-        done, broken = done + 1, broken + bool(document["failures"])
-        settings.tell(Progress("policies", done, len(policies), broken))
-
-    async def work(domain: str) -> Document:
-        body = render_policy(policies[domain])
+    async def work(item: tuple[str, Policy]) -> Document:
+        domain, body = item[0], render_policy(item[1])
         try:
             fetched, failures = await prover.prove(domain, body)
         except Exception as error:
             fetched, failures = 0, [_failure(host, probe_failure(domain, error)) for host in (*hosts, "public")]
         failed = {failure["host"] for failure in failures}
+        told(bool(failures))
         proved = [host for host in hosts if host not in failed]
         return {"id": policy_id(body), "fetched": fetched, "proved": proved, "failures": failures}
 
     try:
-        return await for_each(policies, work, settings.concurrency, told)
+        return await for_each(policies, work, settings.concurrency)
     finally:
         prover.close()
 

@@ -10,7 +10,9 @@ hosts that take reports. Only then is it judged. Private to this collection.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime as dt
+import functools
 import typing as t
 from dataclasses import dataclass, field
 
@@ -25,7 +27,10 @@ from .https import FetchFailure, shake_hands
 from .mx import MxHost, MxProbe
 from .tls import Document, contexts
 from .transport import Server
-from .workers import Progress, Tell, for_each
+from .workers import Tell, Told, for_each, keep_quiet, share_out
+
+Item = t.TypeVar("Item")
+Result = t.TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,10 @@ class Settings:
     authorities: t.Sequence[Server] = ()
     ca_file: t.Optional[str] = None
     reach: Reach = field(default_factory=Reach)
+    # At a time, in each of the processes.
     concurrency: int = 128
-    tell: Tell = lambda _progress: None
+    processes: int = 1
+    tell: Tell = keep_quiet
 
 
 def lookup_of(settings: Settings) -> Lookup:
@@ -52,92 +59,118 @@ def observe(domains: t.Mapping[str, t.Optional[Policy]], settings: Settings) -> 
     A domain may come with the policy that it shall have, whose MX patterns are then the ones that count.
     Raises ValueError for settings that cannot be used, and for nothing that is seen.
     """
-    return asyncio.run(_observe(domains, settings))
-
-
-async def _observe(domains: t.Mapping[str, t.Optional[Policy]], settings: Settings) -> Document:
-    sender = _Sender(settings)
-
-    async def look(domain: str) -> Seen:
-        return await sender.look_at(domain, domains[domain])
-
-    try:
-        seen = await for_each(domains, look, settings.concurrency, _counter("domains", len(domains), settings.tell))
-        shared = await sender.look_at_shared(list(seen.values()))
-    finally:
-        sender.close()
-    documents = {domain: shared.judge(one) for domain, one in seen.items()}
+    # What cannot be used is told here, and not by another process.
+    contexts(settings.ca_file)
+    processes, tell = settings.processes, settings.tell
+    alone = dataclasses.replace(settings, tell=keep_quiet)
+    seen = share_out("domains", [*domains.items()], functools.partial(_look_at_domains, alone), processes, tell)
+    things = _things_of(seen)
+    found = share_out("shared hosts", things, functools.partial(_look_at_shared, alone), processes, tell)
+    shared = _Shared()
+    for thing, result in zip(things, found):
+        shared.note(thing, result)
+    documents = {one.domain: shared.judge(one) for one in seen}
     return {"domains": documents, "mx_hosts": {host: one.to_dict() for host, one in shared.mx_hosts.items()}}
 
 
 def probe_failure(subject: str, error: Exception) -> Finding:
-    """An error that nobody thought of."""
+    """An error that nobody thought of: it costs one finding, and is not the end of a run over all domains."""
     return Finding("probe-failure", subject, f"{type(error).__name__}: {error}")
 
 
-def _counter(what: str, total: int, tell: Tell) -> t.Callable[[t.Any], None]:
-    done = broken = 0
+def _look_at_domains(settings: Settings, domains: t.Sequence[tuple[str, t.Optional[Policy]]], told: Told) -> list[Seen]:
+    return asyncio.run(_look_at_all(settings, told, domains, _Sender.look_at_domain))
 
-    def told(one: t.Any) -> None:
-        nonlocal done, broken
-        done, broken = done + 1, broken + (worst(one.findings) == ERROR)
-        tell(Progress(what, done, total, broken))
 
-    return told
+def _look_at_shared(settings: Settings, things: t.Sequence[Thing], told: Told) -> list[t.Any]:
+    return asyncio.run(_look_at_all(settings, told, things, _Sender.look_at_thing))
+
+
+async def _look_at_all(
+    settings: Settings, told: Told, items: t.Sequence[Item], look: t.Callable[[_Sender, Item], t.Awaitable[Result]]
+) -> list[Result]:
+    sender = _Sender(settings, told)
+    try:
+        return await for_each(items, functools.partial(look, sender), settings.concurrency)
+    finally:
+        sender.close()
+
+
+class Thing(t.NamedTuple):
+    """Something that domains share; of an address, the name is one that it is met by."""
+
+    kind: str
+    name: str
+    address: str = ""
+
+
+MX: t.Final = "MX host"
+TLS_12: t.Final = "address"
+REPORTS: t.Final = "taker of reports"
+
+
+def _things_of(seen: t.Iterable[Seen]) -> list[Thing]:
+    """What is to be looked at once, whoever shares it."""
+    hosts: dict[str, None] = {}
+    newest: dict[str, str] = {}
+    takers: dict[str, None] = {}
+    for one in seen:
+        if one.judged:
+            hosts.update(dict.fromkeys(host for host in one.hosts if host))
+        for address, fetched in one.fetched.items():
+            if fetched.session.version == "TLSv1.3":
+                newest[address] = f"mta-sts.{one.domain}"
+        targets = [report_target(uri) for uri in one.tlsrpt.rua[:TOLD_LIMIT]] if one.tlsrpt else []
+        takers.update(dict.fromkeys(host for scheme, host in targets if scheme == "https"))
+    return [
+        *(Thing(MX, host) for host in hosts),
+        *(Thing(TLS_12, name, address) for address, name in newest.items()),
+        *(Thing(REPORTS, host) for host in takers),
+    ]
 
 
 class _Sender:
-    """What is shared while domains are looked at, in one event loop."""
+    """What is shared while things are looked at, in one event loop."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, told: Told) -> None:
+        self._told = told
         self._reach = settings.reach
         self._contexts = contexts(settings.ca_file)
         self._lookup = lookup_of(settings)
-        now = dt.datetime.now(dt.timezone.utc)
         self._turns = asyncio.Semaphore(CONNECTIONS)
+        now = dt.datetime.now(dt.timezone.utc)
         self._domains = DomainProbe(self._lookup, self._contexts, self._reach, self._turns, now)
         self._mx_hosts = MxProbe(self._lookup, self._contexts, self._reach, self._turns, now)
 
     def close(self) -> None:
         self._lookup.close()
 
-    async def look_at(self, domain: str, wanted: t.Optional[Policy]) -> Seen:
+    async def look_at_domain(self, domain: tuple[str, t.Optional[Policy]]) -> Seen:
         """All that only this domain has."""
-        seen = Seen(domain, wanted)
+        seen = Seen(*domain)
         try:
             await self._domains.look_at(seen)
         except Exception as error:
-            # What nobody thought of is one domain's finding, and not the end of a run over all of them.
-            seen.findings.append(probe_failure(domain, error))
+            seen.findings.append(probe_failure(seen.domain, error))
+        self._told(worst(seen.findings) == ERROR)
         return seen
 
-    # --- what domains share -------------------------------------------------------------------------------
+    async def look_at_thing(self, thing: Thing) -> t.Any:
+        """An L(MxHost), whether TLS 1.2 is offered, or what keeps a host from taking reports."""
+        if thing.kind == TLS_12:
+            result: t.Any = await self._takes_12(thing.name, thing.address)
+        elif thing.kind == REPORTS:
+            result = await self._takes_reports(thing.name)
+        else:
+            result = await self._mx_host(thing.name)
+        self._told(isinstance(result, MxHost) and worst(result.findings) == ERROR)
+        return result
 
-    async def look_at_shared(self, seen: t.Sequence[Seen]) -> _Shared:
-        """MX hosts, addresses of policy hosts, and hosts that take reports, each of them once."""
-        shared = _Shared()
-        hosts = dict.fromkeys(host for one in seen if one.judged for host in one.hosts if host)
-        newest = {
-            address: f"mta-sts.{one.domain}"
-            for one in seen
-            for address, fetched in one.fetched.items()
-            if fetched.session.version == "TLSv1.3"
-        }
-        takers = {report_target(uri) for one in seen if one.tlsrpt for uri in one.tlsrpt.rua[:TOLD_LIMIT]}
-        each, tell = self._settings.concurrency, self._settings.tell
-
-        async def look(host: str) -> MxHost:
-            try:
-                return await self._mx_hosts.look_at(host)
-            except Exception as error:
-                return MxHost([probe_failure(host, error)])
-
-        shared.mx_hosts = await for_each(hosts, look, each, _counter("MX hosts", len(hosts), tell))
-        shared.takes_12 = await for_each(newest, lambda address: self._takes_12(newest[address], address), each)
-        https = [host for scheme, host in takers if scheme == "https"]
-        shared.takes_reports = await for_each(https, self._takes_reports, each)
-        return shared
+    async def _mx_host(self, name: str) -> MxHost:
+        try:
+            return await self._mx_hosts.look_at(name)
+        except Exception as error:
+            return MxHost([probe_failure(name, error)])
 
     async def _takes_12(self, name: str, address: str) -> bool:
         try:
@@ -171,6 +204,15 @@ class _Shared:
     # Address of a policy host -> whether it offers TLS 1.2; host that takes reports -> what keeps it from that.
     takes_12: dict[str, bool] = field(default_factory=dict)
     takes_reports: dict[str, str] = field(default_factory=dict)
+
+    def note(self, thing: Thing, result: t.Any) -> None:
+        """Keeps what was found."""
+        if thing.kind == MX:
+            self.mx_hosts[thing.name] = result
+        elif thing.kind == TLS_12:
+            self.takes_12[thing.address] = result
+        else:
+            self.takes_reports[thing.name] = result
 
     def judge(self, seen: Seen) -> Document:
         """The document of one domain, with all its findings."""
