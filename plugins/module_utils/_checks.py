@@ -63,10 +63,9 @@ def texts_at(rrset: Rrset, version: str) -> Texts:
 
 def check_sts_records(name: str, rrset: Rrset) -> tuple[t.Optional[StsRecord], list[Finding]]:
     """The record that senders accept, and what is wrong with those at its name (RFC 8461 3.1)."""
-    candidates = [strings for strings in rrset if "".join(strings).startswith(f"{STS_VERSION};")]
-    others = ["".join(strings) for strings in rrset if strings not in candidates]
+    candidates, others = _sorted_out(rrset, STS_VERSION)
     attempts = [text for text in others if is_attempt(text, STS_VERSION)]
-    foreign = [text for text in others if text not in attempts]
+    foreign = [text for text in others if not is_attempt(text, STS_VERSION)]
     findings = []
     if foreign:
         findings.append(Finding("record-foreign", name, "; ".join(foreign[:TOLD_LIMIT])))
@@ -81,6 +80,19 @@ def check_sts_records(name: str, rrset: Rrset) -> tuple[t.Optional[StsRecord], l
     except RecordError as error:
         return None, [*findings, Finding("record-unusable", name, f"{error}, in: {text}")]
     return record, [*findings, *_oddities_of_record(name, candidates[0])]
+
+
+def _sorted_out(rrset: Rrset, version: str) -> tuple[list[t.Sequence[str]], list[str]]:
+    """The records that begin as ours do, and the texts of the others."""
+    candidates: list[t.Sequence[str]] = []
+    others = []
+    for strings in rrset:
+        text = "".join(strings)
+        if text.startswith(f"{version};"):
+            candidates.append(strings)
+        else:
+            others.append(text)
+    return candidates, others
 
 
 def _no_candidate(name: str, count: int, attempts: t.Sequence[str]) -> Finding:
@@ -204,8 +216,7 @@ def check_dane(domain: str, protected: t.Mapping[str, t.Optional[bool]]) -> list
 def check_tlsrpt_records(domain: str, rrset: Rrset) -> tuple[t.Optional[TlsrptRecord], list[Finding]]:
     """The record that reporters accept, and what is wrong with those at its name (RFC 8460 3)."""
     name = f"_smtp._tls.{domain}"
-    candidates = [strings for strings in rrset if "".join(strings).startswith(f"{TLSRPT_VERSION};")]
-    others = ["".join(strings) for strings in rrset if strings not in candidates]
+    candidates, others = _sorted_out(rrset, TLSRPT_VERSION)
     foreign = [text for text in others if not is_attempt(text, TLSRPT_VERSION)]
     findings = [Finding("tlsrpt-foreign", name, "; ".join(foreign[:TOLD_LIMIT]))] if foreign else []
     if len(foreign) == len(rrset):

@@ -263,6 +263,11 @@ BAD: dict[str, tuple[Behaviour, str, str]] = {
         "policy-http",
         "the chunks of the body are garbled",
     ),
+    "chunks of one byte": (
+        http_answer(answer("Transfer-Encoding: chunked", body=b"1\r\nx\r\n" * 6000)),
+        "policy-http",
+        "the body comes in too many chunks",
+    ),
     "chunks of a gigabyte": (
         http_answer(answer("Transfer-Encoding: chunked", body=b"3fffffff\r\n"), then="stay"),
         "policy-size",

@@ -152,9 +152,14 @@ async def _body(reader: asyncio.StreamReader, headers: http.client.HTTPMessage) 
 
 
 async def _chunks(reader: asyncio.StreamReader) -> bytes:
-    body = bytearray()
+    body, framing = bytearray(), 0
     while True:
-        size = _CHUNK_SIZE.fullmatch(await _line(reader))
+        line = await _line(reader)
+        framing += len(line)
+        if framing > HEAD_LIMIT:
+            # Nobody may make a probe work without end: single bytes, or much that is said of each chunk.
+            raise FetchFailure("policy-http", "the body comes in too many chunks")
+        size = _CHUNK_SIZE.fullmatch(line)
         if not size:
             raise FetchFailure("policy-http", "the chunks of the body are garbled")
         count = int(size[1], 16)
