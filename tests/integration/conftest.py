@@ -9,6 +9,8 @@ import typing as t
 
 import pytest
 from bind import Named
+from faults.bulk import SILENT_DOMAINS, WELL_DOMAINS
+from faults.hostile import HOSTILE_DOMAINS, serve_badly
 from faults.matrix import FAULTS, RIGHT
 from faults.world import World
 
@@ -33,8 +35,10 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Named]:
 
 @pytest.fixture(scope="session")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[World]:
-    """Servers for every domain of the fault matrix."""
-    world = World(tmp_path_factory.mktemp("faulty"), {**RIGHT, **FAULTS})
+    """Servers for every domain of the fault matrix, for those whose owners mean ill, and for many more."""
+    table = {**RIGHT, **FAULTS, **HOSTILE_DOMAINS, **WELL_DOMAINS, **SILENT_DOMAINS}
+    world = World(tmp_path_factory.mktemp("faulty"), table)
+    serve_badly(world.odd, world.dns_port)
     yield world
     world.stop()
 

@@ -11,6 +11,8 @@ import threading
 import typing as t
 
 Behaviour = t.Callable[[asyncio.StreamReader, asyncio.StreamWriter], t.Awaitable[None]]
+# What is sent back for one message.
+Replies = t.Callable[[bytes], t.Iterable[bytes]]
 
 
 class OddServers:
@@ -20,7 +22,7 @@ class OddServers:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | asyncio.DatagramTransport] = []
         # How many connections each port has had.
         self.connections: dict[int, int] = {}
 
@@ -46,6 +48,12 @@ class OddServers:
         self.connections[bound] = 0
         return bound
 
+    def reply(self, replies: Replies, host: str, port: int) -> None:
+        """Answers so from now on to what comes by UDP."""
+        endpoint = self._loop.create_datagram_endpoint(lambda: _Replying(replies), (host, port))
+        transport, _protocol = asyncio.run_coroutine_threadsafe(endpoint, self._loop).result()
+        self._servers.append(transport)
+
     def close(self) -> None:
         asyncio.run_coroutine_threadsafe(self._cancel(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -59,6 +67,18 @@ class OddServers:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Replying(asyncio.DatagramProtocol):
+    def __init__(self, replies: Replies) -> None:
+        self._replies = replies
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = t.cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[t.Any, ...]) -> None:
+        for reply in self._replies(data):
+            self._transport.sendto(reply, addr)
 
 
 def http_answer(answer: bytes, *, then: t.Literal["close", "stay"] = "close") -> Behaviour:
@@ -87,20 +107,28 @@ def smtp_script(*answers: bytes) -> Behaviour:
     return behave
 
 
-def smtp_server(context: ssl.SSLContext, *, greeting: bytes = b"220 mx\r\n", after_starttls: bytes = b"") -> Behaviour:
-    """An MX host that is well but for its greeting, or for what it adds to its answer to STARTTLS."""
+def smtp_server(
+    context: ssl.SSLContext,
+    *,
+    greeting: bytes = b"220 mx\r\n",
+    after_starttls: bytes = b"",
+    over_tls: bytes = b"250-mx\r\n250 STARTTLS\r\n",
+) -> Behaviour:
+    """An MX host that is well but for its greeting, what it adds to its answer to STARTTLS, or what it says then."""
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ehlo = b"250-mx\r\n250 STARTTLS\r\n"
         writer.write(greeting)
         while command := (await reader.readline()).strip().upper():
             if command == b"STARTTLS":
                 writer.write(b"220 go\r\n" + after_starttls)
                 await writer.start_tls(context)
+                ehlo = over_tls
             elif command == b"QUIT":
                 writer.write(b"221 bye\r\n")
                 return
             else:
-                writer.write(b"250-mx\r\n250 STARTTLS\r\n")
+                writer.write(ehlo)
 
     return behave
 

@@ -100,8 +100,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[World]:
     )
     [key] = [line.split(maxsplit=1)[1] for line in named.lookup("secure.test", "DNSKEY")]
     # That of another zone signs nothing here.
-    anchors = {"secure.test": key, "bogus.test": key}
-    unbound = Unbound(tmp_path_factory.mktemp("unbound"), named, ZONES, anchors)
+    anchors = [f"{zone} DNSKEY {key}" for zone in ("secure.test.", "bogus.test.")]
+    known = dict.fromkeys((*ZONES, "."), (named.host, named.port))
+    unbound = Unbound(tmp_path_factory.mktemp("unbound"), known, anchors)
     with OddDns(relay(stale), address=(STALE, named.port)):
         yield World(named, stale, unbound)
     for server in (unbound, stale, named):

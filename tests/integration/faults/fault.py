@@ -16,7 +16,11 @@ from tls import CLIENTS, Authority, self_signed
 # second name server: it differs, it is not there, it does not know the zone, its name leads nowhere.
 SIGNED, PLAIN, BOGUS, DIFFERS = "signed.test", "plain.test", "bogus.test", "differs.test"
 SILENT, LAME, NAMELESS = "silent.test", "lame.test", "nameless.test"
-ZONES = (SIGNED, PLAIN, BOGUS, DIFFERS, SILENT, LAME, NAMELESS)
+# Of which some name servers are not even that.
+HOSTILE = "hostile.test"
+ZONES = (SIGNED, PLAIN, BOGUS, DIFFERS, SILENT, LAME, NAMELESS, HOSTILE)
+# Nobody answers for it.
+VOID = "void.test"
 
 # The MX host of whoever has none of its own, the first with DANE, and where TLSRPT reports go.
 GOOD_MX, PLAIN_MX = f"mx.{SIGNED}", f"mx.{PLAIN}"
@@ -125,8 +129,8 @@ class Domain:
     """A domain, and what shall be found there: each code, with a part of C(subject: seen).
 
     Records are lines of a zone file, in which {d} stands for the domain ({domain}: without its dot), {mx} and {mx2}
-    for its MX hosts, {web}, {web2}, {mail} and {mail2} for the addresses of its servers, and {closed} for one where
-    nobody listens.
+    for its MX hosts, {web}, {web2}, {mail} and {mail2} for the addresses of its servers, {closed} for one where nobody
+    listens, and {silent} for one where somebody does and never says a word.
     """
 
     finds: t.Mapping[str, str] = field(default_factory=dict)

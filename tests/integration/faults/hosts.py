@@ -101,7 +101,7 @@ HOSTS: dict[str, Domain] = {
         {"policy-http": "closed before the whole policy"},
         web=Web(behaviour=http_answer(answer(b"Content-Length: 999"))),
     ),
-    "slow": Domain({"policy-slow": "seconds"}, web=Web(behaviour=drip(answer(), 4.4 / len(answer())))),
+    "slow": Domain({"policy-slow": "seconds"}, web=Web(behaviour=drip(answer(), 1.5 / len(answer())))),
     "differs": Domain(
         {"policy-differs": "2"}, host=f"{HOST}\nmta-sts.{{d}} A {{web2}}", policy2=TEXT.replace(b"enforce", b"testing")
     ),

@@ -19,10 +19,10 @@ import dns.message
 import dns.query
 from bind import run
 from daemon import Daemon
-from faults.fault import BOGUS, LAME, NAMELESS, SIGNED, SILENT, ZONES
+from faults.fault import BOGUS, LAME, NAMELESS, SIGNED, SILENT, VOID, ZONES
+from unbound import Unbound
 
 NSD = Path("/usr/sbin/nsd")
-UNBOUND = Path("/usr/sbin/unbound")
 # Both servers are secondaries of nobody for it, so they answer with SERVFAIL.
 UNANSWERED = "unanswered.test"
 
@@ -50,30 +50,6 @@ zone:
   name: "{unanswered}"
   request-xfr: AXFR 127.0.0.1@1 NOKEY
 """
-UNBOUND_CONFIGURATION = """\
-server:
-  directory: "{directory}"
-  chroot: ""
-  username: ""
-  pidfile: ""
-  use-syslog: no
-  interface: {address}
-  port: {port}
-  access-control: 127.0.0.0/8 allow
-  do-not-query-localhost: no
-  do-ip6: no
-  num-threads: 1
-  num-queries-per-thread: 4096
-  outgoing-range: 4096
-  incoming-num-tcp: 500
-  edns-buffer-size: 1232
-  qname-minimisation: no
-  target-fetch-policy: "0 0 0 0 0"
-  local-zone: "test." transparent
-  module-config: "validator iterator"
-  ede: yes
-  local-zone: "." static
-"""
 
 
 class NameServers:
@@ -88,13 +64,15 @@ class NameServers:
         forged: t.Collection[str],
         addresses: t.Sequence[str],
         nowhere: str,
+        silent: str,
         port: int,
     ) -> None:
         """The records of each zone, those of the second server that differ, and three addresses for one port.
 
-        The signatures at the C(forged) names are damaged, C(nowhere) is an address without server.
+        The signatures at the C(forged) names are damaged. There is no server at C(nowhere), and at C(silent) one
+        that says nothing.
         """
-        self._directory, self._port, self._nowhere = directory, port, nowhere
+        self._directory, self._port, self._nowhere, self._silent = directory, port, nowhere, silent
         self._first, self._second, self._resolver = addresses
         zones, anchors = {}, []
         for zone in ZONES:
@@ -106,8 +84,8 @@ class NameServers:
         others = {zone: self._apex(zone) + "\n".join(lines) + "\n" for zone, lines in second.items()}
         others = {zone: text for zone, text in {**zones, **others}.items() if zone != LAME}
         with contextlib.ExitStack() as stack:
-            # What is in no zone is in the parent of all, and not there.
-            stack.callback(self._nsd(self._first, {"test": self._apex("test"), **zones}).stop)
+            # What is in no zone is in the root, and not there.
+            stack.callback(self._nsd(self._first, {".": self._apex("."), **zones}).stop)
             stack.callback(self._nsd(self._second, others).stop)
             stack.callback(self._unbound(anchors).stop)
             self.stop = stack.pop_all().close
@@ -115,7 +93,7 @@ class NameServers:
     def _apex(self, zone: str) -> str:
         """SOA, NS and the addresses of the name servers."""
         second = "nobody.nowhere.test." if zone == NAMELESS else "ns2"
-        lines = [f"$ORIGIN {zone}.", "$TTL 300", "@ SOA ns1 hostmaster 1 3600 900 604800 60"]
+        lines = [f"$ORIGIN {zone.rstrip('.')}.", "$TTL 300", "@ SOA ns1 hostmaster 1 3600 900 604800 60"]
         lines += ["@ NS ns1", f"@ NS {second}", f"ns1 A {self._first}"]
         lines += [f"ns2 A {self._nowhere if zone == SILENT else self._second}"] if zone != NAMELESS else []
         return "\n".join(lines) + "\n"
@@ -126,8 +104,8 @@ class NameServers:
         parts = {"directory": directory, "address": address, "port": self._port, "unanswered": UNANSWERED}
         configuration = NSD_CONFIGURATION.format(**parts)
         for zone, text in zones.items():
-            (directory / zone).write_text(text)
-            configuration += f'zone:\n  name: "{zone}"\n  zonefile: "{zone}"\n'
+            (directory / f"zone.{zone}").write_text(text)
+            configuration += f'zone:\n  name: "{zone}"\n  zonefile: "zone.{zone}"\n'
         (directory / "nsd.conf").write_text(configuration)
         return run(
             NSD,
@@ -138,16 +116,10 @@ class NameServers:
             ready=lambda: self._answers(address, set(zones) - {BOGUS}),
         )
 
-    def _unbound(self, anchors: t.Sequence[str]) -> Daemon:
-        parts = {"directory": self._directory, "address": self._resolver, "port": self._port}
-        lines = [f"  trust-anchor: '{anchor}'" for anchor in anchors]
-        for zone in ("test", *ZONES, UNANSWERED):
-            lines += ["stub-zone:", f"  name: {zone}", f"  stub-addr: {self._first}@{self._port}"]
-        (self._directory / "unbound.conf").write_text(UNBOUND_CONFIGURATION.format(**parts) + "\n".join(lines) + "\n")
-        return run(
-            *(UNBOUND, self._directory, "-d", "-c", self._directory / "unbound.conf"),
-            ready=lambda: self._answers(self._resolver, [SIGNED]),
-        )
+    def _unbound(self, anchors: t.Sequence[str]) -> Unbound:
+        zones = dict.fromkeys((SIGNED, *ZONES, UNANSWERED, "."), (self._first, self._port))
+        zones[VOID] = (self._silent, self._port)
+        return Unbound(self._directory, zones, anchors, (self._resolver, self._port))
 
     def _answers(self, address: str, zones: t.Iterable[str]) -> bool:
         with contextlib.suppress(dns.exception.DNSException):

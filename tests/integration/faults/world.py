@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import typing as t
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from faults.fault import DIFFERS, GOOD_MX, PLAIN, PLAIN_MX, REPORTS, SIGNED, Authorities, Domain, Mail, fill, good
 from faults.names import NameServers
 from nginx import Nginx
-from odd import OddServers
+from odd import OddServers, be_silent
 from postfix import Postfix
 from tls import server_context
 
@@ -27,14 +28,19 @@ Document = dict[str, t.Any]
 # Every server has an address of its own: all policy hosts share one port, all MX hosts another, and so do the
 # name servers.
 NAME_SERVERS = ("127.78.0.1", "127.78.0.2", "127.78.0.3")
-CLOSED = "127.78.0.9"
+CLOSED, SILENT = "127.78.0.9", "127.78.0.8"
 WEB, WEB2 = "127.78.1.1", "127.78.1.2"
 GOOD_MAIL, PLAIN_MAIL = "127.78.2.1", "127.78.2.2"
 
-# More than a server needs that answers at all, and more than the time from which on one is slow.
+# More seconds than a server needs that answers at all.
 PATIENCE = 6.0
 WELL_KNOWN = "location = /.well-known/mta-sts.txt"
 SERVE = "try_files /$host.txt =404;"
+
+
+def addresses(net: int) -> t.Iterator[str]:
+    """Loopback addresses without end."""
+    return (f"127.{net}.{number // 200}.{number % 200 + 1}" for number in itertools.count())
 
 
 class World:
@@ -51,9 +57,8 @@ class World:
             own = {"mx": domain.mail, "mx2": domain.mail2}
             self._mails.update({f"{mx}.{name}": mail for mx, mail in own.items() if mail is not None})
         apart = [name for name, domain in self.domains.items() if domain.web.is_apart]
-        # The first ten of each net are shared by many.
-        self._web = {name: f"127.78.1.{number}" for number, name in enumerate(apart, 10)}
-        self._mail = {host: f"127.78.2.{number}" for number, host in enumerate(self._mails, 10)}
+        self._web = dict(zip(apart, addresses(81)))
+        self._mail = dict(zip(self._mails, addresses(82)))
         self._mail.update({GOOD_MX: GOOD_MAIL, PLAIN_MX: PLAIN_MAIL})
         self._pems = {host: pem for host in self._mail if (pem := self._mail_certificate(host)) is not None}
         self._start()
@@ -62,6 +67,9 @@ class World:
         with contextlib.ExitStack() as stack, ThreadPoolExecutor() as pool:
             self.odd = OddServers()
             stack.callback(self.odd.close)
+            self.odd.serve(be_silent, None, SILENT, self.https_port)
+            self.odd.serve(be_silent, None, SILENT, self.smtp_port)
+            self.odd.reply(lambda _question: (), SILENT, self.dns_port)
             web = pool.submit(self._start_web)
             started: tuple[Future[t.Any], ...] = (web, pool.submit(self._start_names), pool.submit(self._start_mail))
             for server in started:
@@ -82,6 +90,8 @@ class World:
                 "resolvers": [(NAME_SERVERS[2], self.dns_port)],
                 "ca_file": self.ca_file,
                 "reach": self.reach(),
+                # As many as a busy machine can attend to within the time that each has.
+                "concurrency": 48,
                 **options,
             }
         )
@@ -170,12 +180,19 @@ class World:
                 second[DIFFERS] += domain.lines(name, places, second=True)
             forged += [fill(owner, {"d": f"{name}.", "mx": f"mx.{name}."}) for owner in domain.forged]
         return NameServers(
-            directory, records, second, forged=forged, addresses=NAME_SERVERS, nowhere=CLOSED, port=self.dns_port
+            directory,
+            records,
+            second,
+            forged=forged,
+            addresses=NAME_SERVERS,
+            nowhere=CLOSED,
+            silent=SILENT,
+            port=self.dns_port,
         )
 
     def _places(self, name: str) -> dict[str, str]:
         """What the records of a domain may speak of: addresses, and what matches the certificates."""
-        places = {"web": self._web.get(name, WEB), "web2": WEB2, "closed": CLOSED}
+        places = {"web": self._web.get(name, WEB), "web2": WEB2, "closed": CLOSED, "silent": SILENT}
         for mx, key in (("mx", "mail"), ("mx2", "mail2")):
             host = f"{mx}.{name}"
             if host in self._mail:
@@ -198,3 +215,13 @@ def digests(pem: bytes) -> dict[str, str]:
             found[f"{prefix}{what}512"] = hashlib.sha512(data).hexdigest()
             found[f"{prefix}{what}-whole"] = data.hex()
     return found
+
+
+def assert_found(document: Document, domain: Domain) -> None:
+    """Of a domain there is found what shall be, and nothing else."""
+    texts: dict[str, list[str]] = {}
+    for finding in document["findings"]:
+        texts.setdefault(finding["code"], []).append(f"{finding['subject']}: {finding['seen']}")
+    assert set(texts) == set(domain.finds), texts
+    for code, part in domain.finds.items():
+        assert any(part in text for text in texts[code]), texts[code]
