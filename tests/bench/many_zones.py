@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The postmaster.mta_sts authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What verification is measured on: a name server with many zones, two policy hosts, and MX hosts.
+"""What verification is measured on: a name server with many zones, policy hosts that share the domains, and MX hosts.
 
 It runs on loopback addresses, and but for the name server at the usual ports, as other tools know no others; so it
 needs root.
@@ -28,6 +28,8 @@ from tls import Authority
 NAME_SERVER = "127.0.0.1"
 WEB = ("127.78.0.1", "127.78.0.2")
 MAIL = tuple(f"127.78.0.{number}" for number in range(21, 25))
+# So many names have a certificate together.
+NAMES = 20
 # Nothing listens there, and nothing says so: a full queue of connections that nobody takes.
 SILENT = "127.78.0.99"
 
@@ -81,13 +83,10 @@ _mta-sts TXT "v=STSv1; id={policy_id(render_policy(POLICY))}"
 _smtp._tls TXT "v=TLSRPTv1; rua=mailto:tls@reports.bench.test"
 """
         common += "".join(f"@ MX 10 {host}.\n" for host in POLICY.mx)
-        for name, addresses in (("well", WEB), ("silent", (SILENT,))):
-            records = "".join(f"mta-sts A {address}\n" for address in addresses)
-            (directory / f"{name}.zone").write_text(ZONE + common + records)
-        zones = [
-            f'zone "{domain}" {{ type primary; file "{"silent" if domain in silent else "well"}.zone"; }};'
-            for domain in domains
-        ]
+        for address in (*WEB, SILENT):
+            (directory / f"{address}.zone").write_text(f"{ZONE}{common}mta-sts A {address}\n")
+        homes = {domain: SILENT if domain in silent else WEB[n % len(WEB)] for n, domain in enumerate(domains)}
+        zones = [f'zone "{domain}" {{ type primary; file "{home}.zone"; }};' for domain, home in homes.items()]
         options = NAMED_CONF.format(directory=directory, address=NAME_SERVER, port=self.dns_port)
         (directory / "named.conf").write_text(options + "\n".join(zones) + "\n")
         # AppArmor confines the program under its own path to the system's directories.
@@ -100,16 +99,21 @@ _smtp._tls TXT "v=TLSRPTv1; rua=mailto:tls@reports.bench.test"
         self._stops.append(daemon.stop)
 
     def _serve_policies(self, directory: Path, domains: t.Sequence[str]) -> None:
+        """A certificate for each few names, so that little of what is measured is the servers' work."""
         directory.mkdir()
         listens = [(address, 443) for address in WEB]
+        listen = "".join(f"listen {address}:443 ssl; " for address in WEB)
         location = "location = /.well-known/mta-sts.txt { try_files /policy.txt =404; }"
-        servers = "".join(f"server {{ listen {address}:443 ssl; {location} }}\n" for address in WEB)
-        nginx = Nginx(directory, servers, listens)
+        servers = [f"server_names_hash_max_size {8 * len(domains) + 512};"]
+        for number in range(0, len(domains), NAMES):
+            names = [f"mta-sts.{domain}" for domain in domains[number : number + NAMES]]
+            pem = directory / f"{number}.pem"
+            pem.write_bytes(self._authority.issue(*names))
+            certificate = f"ssl_certificate {pem}; ssl_certificate_key {pem};"
+            servers.append(f"server {{ {listen} server_name {' '.join(names)}; {certificate} {location} }}")
+        nginx = Nginx(directory, "\n".join(servers), listens)
         self._stops.append(nginx.stop)
         for address in WEB:
             (directory / "policies" / address / "policy.txt").write_bytes(render_policy(POLICY))
-        for domain in domains:
-            name = f"mta-sts.{domain}"
-            (directory / "tls" / f"{name}.pem").write_bytes(self._authority.issue(name))
         if not accepts(listens):
             raise RuntimeError("nginx takes no connections")

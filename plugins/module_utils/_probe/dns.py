@@ -222,6 +222,7 @@ class Lookup:
         """Gives up what is still under way."""
         for task in self._answers.values():
             task.cancel()
+        self._transport.close()
 
     async def _ask(self, name: str, rdtype: int, server: str = "") -> _Found:
         task = self._task(name, rdtype, server)

@@ -226,10 +226,10 @@ class DomainProbe:
             seen.findings.append(certificate_finding(error.code, subject, error.seen, leaf))
         else:
             seen.fetched[address] = fetched
-            seen.findings += findings_of_session("policy", subject, fetched.session, self._now)
+            leaf = fetched.session.leaf()
+            seen.findings += findings_of_session("policy", subject, fetched.session.version, leaf, self._now)
             if fetched.seconds > SLOW:
                 seen.findings.append(Finding("policy-slow", subject, f"took {fetched.seconds:.1f} seconds"))
-            leaf = Certificate.read(fetched.session.chain[0])
         if leaf is not None:
             seen.certificates.append(leaf.to_dict(subject))
 
@@ -240,7 +240,7 @@ class DomainProbe:
                 session = await shake_hands(name, address, self._contexts.lenient, self._reach)
         except FetchFailure:
             return None
-        return Certificate.read(session.chain[0]) if session.chain else None
+        return session.leaf()
 
     # --- the MX hosts -------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from .connect import Reach
 from .dane import is_usable, matches, tlsa_name, tlsa_text
 from .dns import Answer, DnsBogus, DnsFailure, Lookup, Tlsa
 from .smtp import SmtpFailure, probe_starttls
-from .tls import Certificate, Contexts, Document, Session, certificate_finding, findings_of_session
+from .tls import Contexts, Document, Session, certificate_finding, findings_of_session
 
 # So many TLSA records are told of one host.
 TLSA_LIMIT: t.Final = 16
@@ -106,20 +106,17 @@ class MxProbe:
                 seen.findings.append(Finding(error.code, subject, error.seen))
                 return
             looked = await self._look_again(host, address)
-            leaf = Certificate.read(looked.chain[0]) if looked and looked.chain else None
+            leaf = looked.leaf() if looked else None
             seen.findings.append(certificate_finding(error.code, subject, error.seen, leaf))
             if looked is None:
                 return
             session = looked
         else:
-            seen.findings += findings_of_session("mx", subject, session, self._now)
+            leaf = session.leaf()
+            seen.findings += findings_of_session("mx", subject, session.version, leaf, self._now)
             if session.version == "TLSv1.3" and not await self._takes_12(host, address):
                 seen.findings.append(Finding("mx-tls-without-12", subject, "takes TLS 1.3 alone"))
-        self._note(host, subject, session, seen)
-
-    def _note(self, host: str, subject: str, session: Session, seen: MxHost) -> None:
         seen.versions.add(session.version)
-        leaf = Certificate.read(session.chain[0]) if session.chain else None
         if leaf is not None:
             seen.certificates.append(leaf.to_dict(subject))
         if seen.protected and not matches(seen.tlsa, session.chain, host, self._now):

@@ -49,6 +49,10 @@ class Session(t.NamedTuple):
     version: str
     chain: tuple[bytes, ...]
 
+    def leaf(self) -> t.Optional[Certificate]:
+        """The server's own certificate; none where there is none that can be read."""
+        return Certificate.read(self.chain[0]) if self.chain else None
+
 
 @dataclass(frozen=True)
 class Contexts:
@@ -199,14 +203,15 @@ def certificate_finding(code: str, subject: str, reason: str, leaf: t.Optional[C
     return Finding(code, subject, f"{reason}{told}")
 
 
-def findings_of_session(prefix: str, subject: str, session: Session, now: dt.datetime) -> list[Finding]:
+def findings_of_session(
+    prefix: str, subject: str, version: str, leaf: t.Optional[Certificate], now: dt.datetime
+) -> list[Finding]:
     """What is to be told of a session that came about, and verified."""
     findings = []
-    leaf = Certificate.read(session.chain[0]) if session.chain else None
     if leaf is not None and leaf.ends_soon(now):
         findings.append(
             Finding(f"{prefix}-certificate-expiring", subject, f"ends on {leaf.not_after:%Y-%m-%d %H:%M} UTC")
         )
-    if session.version == "TLSv1.2":
+    if version == "TLSv1.2":
         findings.append(Finding(f"{prefix}-tls-without-13", subject, "takes TLS 1.2 at most"))
     return findings

@@ -189,14 +189,14 @@ def test_when_a_certificate_ends_soon(lasts: tuple[int, int], soon: bool) -> Non
     certificate = Certificate.read(leaf.der)
     assert certificate is not None
     assert certificate.ends_soon(NOW) == soon
-    found = findings_of_session("mx", "x", Session("TLSv1.3", (leaf.der,)), NOW)
+    found = findings_of_session("mx", "x", "TLSv1.3", Session("TLSv1.3", (leaf.der,)).leaf(), NOW)
     assert [finding.code for finding in found] == (["mx-certificate-expiring"] if soon else [])
 
 
 def test_an_old_version_of_tls_is_told() -> None:
-    found = findings_of_session("policy", "x", Session("TLSv1.2", CHAIN), NOW)
+    found = findings_of_session("policy", "x", "TLSv1.2", Session("TLSv1.2", CHAIN).leaf(), NOW)
     assert [finding.code for finding in found] == ["policy-tls-without-13"]
-    assert findings_of_session("policy", "x", Session("TLSv1.3", ()), NOW) == []
+    assert findings_of_session("policy", "x", "TLSv1.3", Session("TLSv1.3", ()).leaf(), NOW) == []
 
 
 @pytest.mark.parametrize(
