@@ -13,7 +13,7 @@ import datetime as dt
 import typing as t
 from dataclasses import dataclass
 
-from ._finding import printable
+from ._finding import ERROR, KINDS, printable
 from ._history import CLOCKS_DIFFER, LONGEST_RUN, History, Served
 from ._hold import Hold
 from ._observed import ADDRESS_ELSEWHERE, ADDRESS_MISSING, ADDRESS_OURS, ADDRESS_UNKNOWN, Observed, Proof
@@ -21,13 +21,13 @@ from ._policy import Policy, PolicyError
 
 Document = dict[str, t.Any]
 
-# Why a sender that enforces refuses an MX host.
+# Why a sender that enforces refuses an MX host. A certificate that ends soon still verifies.
 MX_FAILURES = frozenset(
     {"mx-address-missing", "mx-unreachable", "mx-greeting", "mx-starttls", "mx-tls", "dns-failure", "dnssec-bogus"}
+    | {code for code, kind in KINDS.items() if code.startswith("mx-certificate") and kind.severity == ERROR}
 )
-# And the families of codes of certificates that do not verify; those that end soon still do.
-MX_CERTIFICATE, POLICY_CERTIFICATE = "mx-certificate", ("policy-certificate", "policy-tls")
-EXPIRING: t.Final = "mx-certificate-expiring"
+# What a proof meets where there is no good certificate.
+POLICY_CERTIFICATE = ("policy-certificate", "policy-tls")
 WITHOUT: t.Final = {
     "certificate": "no certificate for",
     "renewal": "no newer certificate for",
@@ -202,12 +202,8 @@ def _mx_failures(live: Document) -> tuple[str, ...]:
     return tuple(
         f"{finding['subject']}: {finding['seen']}"
         for finding in live["findings"]
-        if _refuses(finding["code"]) and finding["subject"].partition(":")[0] in hosts
+        if finding["code"] in MX_FAILURES and finding["subject"].partition(":")[0] in hosts
     )
-
-
-def _refuses(code: str) -> bool:
-    return code in MX_FAILURES or (code.startswith(MX_CERTIFICATE) and code != EXPIRING)
 
 
 def _address(live: Document, site: Site) -> tuple[str, tuple[str, ...]]:

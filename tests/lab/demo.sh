@@ -69,6 +69,7 @@ run ansible-playbook "${inventory[@]}" postmaster.mta_sts.verify
 say "Done in $((SECONDS - started)) s"
 cat <<'END'
 The lab goes on running. Some things to do with it:
+    .lab/demo/mta-sts-run/report.html               what was found, for a browser
     python3 tests/lab/lab.py ssh demo web1          look around on a policy host
     make demo                                       roll out again, from where this ended
     make clean                                      remove it all

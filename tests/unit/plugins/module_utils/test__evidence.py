@@ -327,18 +327,24 @@ def test_mx_failures_are_those_of_the_mx_hosts_that_senders_refuse() -> None:
         finding("mx-starttls", "mx.example.net:25 at 192.0.2.1"),
         finding("dns-failure", "mx.example.net"),
         finding("mx-address-missing", "mx.example.net"),
+        finding("mx-certificate-chain", "mx.example.net:25 at 192.0.2.2"),
     ]
     others = [
         # Not an MX host of the domain, or no reason to refuse one.
         finding("dns-failure", "_mta-sts.a.example"),
         finding("mx-unmatched", "mx.example.net"),
         finding("mx-starttls", "mx9.example.net:25 at 192.0.2.1"),
+        finding("mx-certificate-expiring", "mx.example.net:25 at 192.0.2.1"),
+        finding("mx-tls-without-12", "mx.example.net:25 at 192.0.2.1"),
+        # Senders that know DANE go by it already, whatever the policy says.
+        finding("dane-mismatch", "mx.example.net:25 at 192.0.2.1"),
     ]
     failures = observed(findings=[*told, *others]).mx_failures
     assert failures == (
         "mx.example.net:25 at 192.0.2.1: no",
         "mx.example.net: no",
         "mx.example.net: no",
+        "mx.example.net:25 at 192.0.2.2: no",
     )
     assert observed(findings=told, mx=None).mx_failures == ()
     assert set(KINDS) >= MX_FAILURES
@@ -349,7 +355,7 @@ def proof(**more: t.Any) -> Document:
     return {"domains": {"a.example": result}}
 
 
-def failure(host: str, code: str = "policy-certificate") -> Document:
+def failure(host: str, code: str = "policy-certificate-chain") -> Document:
     return {"host": host, "code": code, "subject": "https://x at 192.0.2.1", "seen": "no"}
 
 
