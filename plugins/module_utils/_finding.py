@@ -432,6 +432,12 @@ KINDS: t.Final[dict[str, Kind]] = {
         "RFC 8460 3",
     ),
     # The check itself
+    "probe-incomplete": Kind(
+        WARNING,
+        "looking at it took too long, and was given up",
+        "see whether name servers, policy host or MX host are slow, or raise the timeout",
+        "RFC 8461 3.3",
+    ),
     "probe-failure": Kind(
         ERROR,
         "the check met what it was not made for",

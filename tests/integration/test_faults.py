@@ -14,7 +14,7 @@ from faults.world import PATIENCE, Document, World, assert_found
 TABLE = {**RIGHT, **FAULTS}
 NAMED = {f"{name}.{domain.zone}": domain for name, domain in TABLE.items()}
 # No server can bring that about.
-NOT_OF_SERVERS = {"probe-failure"}
+NOT_OF_SERVERS = {"probe-failure", "probe-incomplete"}
 
 
 def errors(domain: Domain) -> list[str]:

@@ -18,8 +18,8 @@ from unittest import mock
 import pytest
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import SCHEMA
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, policy_id, render_policy
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe import connect, proof
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe import domain as domain_probe
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe import proof
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.connect import Reach
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.https import Fetched
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.proof import prove
@@ -38,6 +38,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 # The probes go to ports 443 and 25, so every server has an address of its own.
 WEB, WEB_STALE, WEB_DOWN = "127.77.0.1", "127.77.0.2", "127.77.0.3"
+SILENT = "127.77.0.9"
 MAIL, MAIL_SELF_SIGNED, MAIL_PLAIN, MAIL_COUNTING, MAIL_DOWN = (f"127.77.0.{number}" for number in range(11, 16))
 
 MX = {
@@ -549,6 +550,26 @@ def test_an_error_that_nobody_thought_of_costs_one_domain(world: World, monkeypa
     (failure,) = (f for f in document["findings"] if f["severity"] == "error")
     assert failure["code"] == "probe-failure"
     assert failure["seen"] == "KeyError: 'oh\\x1b[2J'"
+
+
+def test_one_deadline_for_all_that_is_done_for_a_domain(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has been seen by then counts, for the domain and for an MX host."""
+    monkeypatch.setattr(connect, "DEADLINE", 0.1)
+    world.odd.serve(be_silent, host=SILENT, port=443)
+    world.odd.serve(be_silent, host=SILENT, port=25)
+    world.named.put("example.com", "mta-sts.stuck.example.com", 60, "A", SILENT)
+    world.named.put("example.com", "_mta-sts.stuck.example.com", 60, "TXT", '"v=STSv1; id=1"')
+    world.named.put("example.com", "mx.stuck.example.com", 60, "A", SILENT)
+    world.named.put("example.com", "stuck.example.com", 60, "MX", "10 mx.stuck.example.com.")
+    begin = time.monotonic()
+    domains = {"stuck.example.com": policy("mx.stuck.example.com"), "well.example.com": None}
+    found = observe(domains, world.settings(timeout=10))
+    assert time.monotonic() - begin < 10
+    assert found["well.example.com"]["findings"] == []
+    stuck = found["stuck.example.com"]
+    assert (stuck["verdict"], stuck["record_id"], stuck["policy"]) == ("broken", "1", None)
+    incomplete = [f["subject"] for f in stuck["findings"] if f["code"] == "probe-incomplete"]
+    assert incomplete == ["mx.stuck.example.com", "stuck.example.com"]
 
 
 def test_an_error_that_nobody_thought_of_proves_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,11 +18,13 @@ from dataclasses import dataclass
 # So many connections at a time, whatever the number of domains: a process may not have very many open, and one
 # domain with all the addresses it may have must not use up what the others need.
 CONNECTIONS: t.Final = 256
+# So many time-outs on end are enough: of DNS, of a connection, and of a second look at what was met there.
+DEADLINE: t.Final = 3
 
 
 @dataclass(frozen=True)
 class Reach:
-    """How servers are reached. C(timeout) in seconds bounds all that is done with one connection."""
+    """How servers are reached. C(timeout) in seconds bounds each look-up, and all that is done with one connection."""
 
     timeout: float = 10.0
     https_port: int = 443
@@ -30,6 +32,11 @@ class Reach:
     dns_port: int = 53
     # The local addresses to connect from, for the address families that have one here.
     sources: t.Sequence[str] = ()
+
+    @property
+    def deadline(self) -> float:
+        """For how many seconds one domain, or one MX host, is looked at, whatever it takes."""
+        return DEADLINE * self.timeout
 
 
 def local_addresses(texts: t.Sequence[str]) -> tuple[str, ...]:

@@ -63,22 +63,20 @@ class MxProbe:
         self._turns = turns
         self._now = now
 
-    async def look_at(self, host: str) -> MxHost:
+    async def look_at(self, host: str, seen: MxHost) -> None:
         """What every sender meets at a host."""
-        seen = MxHost()
         try:
             addresses = await self._lookup.addresses(host)
         except DnsFailure as error:
             seen.findings.append(dns_finding(host, error))
-            return seen
+            return
         if addresses.alias:
             seen.findings.append(Finding("mx-alias", host, f"is a CNAME of {addresses.alias}"))
         if not addresses.records:
             seen.findings.append(Finding("mx-address-missing", host, "has no address in DNS"))
-            return seen
+            return
         await self._read_tlsa(host, addresses, seen)
         await asyncio.gather(*(self._look_at_address(host, address, seen) for address in addresses.records))
-        return seen
 
     async def _read_tlsa(self, host: str, addresses: Answer, seen: MxHost) -> None:
         name = tlsa_name(host)

@@ -149,7 +149,10 @@ class _Sender:
         """All that only this domain has."""
         seen = Seen(*domain)
         try:
-            await self._domains.look_at(seen)
+            async with asyncio.timeout(self._reach.deadline):
+                await self._domains.look_at(seen)
+        except TimeoutError:
+            seen.findings.append(self._incomplete(seen.domain))
         except Exception as error:
             seen.findings.append(probe_failure(seen.domain, error))
         self._told(worst(seen.findings) == ERROR)
@@ -167,10 +170,18 @@ class _Sender:
         return result
 
     async def _mx_host(self, name: str) -> MxHost:
+        seen = MxHost()
         try:
-            return await self._mx_hosts.look_at(name)
+            async with asyncio.timeout(self._reach.deadline):
+                await self._mx_hosts.look_at(name, seen)
+        except TimeoutError:
+            seen.findings.append(self._incomplete(name))
         except Exception as error:
-            return MxHost([probe_failure(name, error)])
+            seen.findings.append(probe_failure(name, error))
+        return seen
+
+    def _incomplete(self, subject: str) -> Finding:
+        return Finding("probe-incomplete", subject, f"was not done after {self._reach.deadline:g} seconds")
 
     async def _takes_12(self, name: str, address: str) -> bool:
         try:
