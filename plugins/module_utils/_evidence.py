@@ -85,6 +85,8 @@ class Histories:
         }
         # All domains that a policy host serves.
         self.served = {domain for document in served.values() for domain in document["policies"]}
+        # The policy hosts whose ledgers are at hand.
+        self._asked = set(ledgers)
         self._served: dict[str, list[Served]] = {}
         self._conditions: dict[str, list[dict[str, dt.datetime]]] = {}
         for host, document in ledgers.items():
@@ -94,7 +96,9 @@ class Histories:
 
     def of(self, domain: str) -> History:
         """The history of one domain."""
-        return History(tuple(self._served.get(domain, ())), self._shared_conditions(domain), self.frozen)
+        served = tuple(self._served.get(domain, ()))
+        unaware = bool(self._asked - {one.host for one in served})
+        return History(served, self._shared_conditions(domain), self.frozen, unaware)
 
     def _read_ledger(self, host: str, document: Document, served: t.Optional[Document], now: dt.datetime) -> None:
         for domain, entry in document["domains"].items():

@@ -68,6 +68,8 @@ class History:
     conditions: t.Mapping[str, dt.datetime] = field(default_factory=dict)
     # Why nothing may be changed: the ledgers do not tell all that has to be known.
     frozen: tuple[Hold, ...] = ()
+    # A policy host knows nothing of the domain: it is new, or lost what it alone knew.
+    unaware: bool = False
 
     def current(self, now: dt.datetime) -> tuple[Policy, ...]:
         """The policies that a sender may get now, each once."""

@@ -112,7 +112,8 @@ class _Case:
     @property
     def outstanding(self) -> tuple[Outstanding, ...]:
         max_age = max(self.desired.max_age, DEFAULT_MAX_AGE)
-        unknown = (forgotten(self.now, max_age),) if self.after_unknown else ()
+        lost = self.after_unknown or (self.past.unaware and bool(self.observed.records))
+        unknown = (forgotten(self.now, max_age),) if lost else ()
         return self.past.outstanding(self.now, max_age) + unknown
 
     def lasting(self, condition: str, holds: t.Optional[bool]) -> t.Optional[dt.datetime]:

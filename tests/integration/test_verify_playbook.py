@@ -74,7 +74,7 @@ def test_domains_in_a_line(verify: Verify) -> None:
     assert list(verify.seen()["domains"]) == ["example.com", "xn--bcher-kva.example.com"]
     assert "\npostmaster.mta_sts verify: 2 domains, " in output
     assert "\n2 absent. Report: " in output
-    assert (verify.directory / "mta-sts-run/report.html").exists()
+    assert (verify.directory / "mta-sts-run/verify.html").exists()
 
 
 def test_domains_in_a_file(verify: Verify) -> None:

@@ -69,7 +69,8 @@ run ansible-playbook "${inventory[@]}" postmaster.mta_sts.verify
 say "Done in $((SECONDS - started)) s"
 cat <<'END'
 The lab goes on running. Some things to do with it:
-    .lab/demo/mta-sts-run/report.html               what was found, for a browser
+    .lab/demo/mta-sts-run/report.html               what the rollout did, for a browser
+    .lab/demo/mta-sts-run/verify.html               what senders see, for a browser
     python3 tests/lab/lab.py ssh demo web1          look around on a policy host
     make demo                                       roll out again, from where this ended
     make clean                                      remove it all

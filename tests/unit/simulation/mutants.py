@@ -21,7 +21,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._observed impor
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy_files import bodies_by_domain, render_files
 from rollout import NO_TROUBLE, Trouble
-from world import DAY, HOUR, MINUTE, Document, PolicyHost
+from world import DAY, HOUR, MINUTE, MX_HOSTS, Document, PolicyHost
 
 NO_TIME = dt.timedelta()
 A_DAY = dt.timedelta(days=1)
@@ -33,6 +33,7 @@ CURRENT, OUTSTANDING = History.current, History.outstanding
 KEPT_PATTERNS, TESTING_PERIOD = _lifecycle.kept_patterns, _lifecycle.testing_period
 MX_FAILURES, WAS_ENFORCING = _lifecycle.mx_failures, _lifecycle.was_enforcing
 LEAVE_WITH, WITHDRAW = _lifecycle._policy_to_leave_with, _lifecycle._withdraw
+HISTORY_OF = _evidence.Histories.of
 OBSERVED_OF, PROOF = _evidence.observed_of, _evidence._proof
 ENTRY, EXPECTED, MAKE_PLAN, RECORD_SET = _plan._entry, _plan._expected, _plan.make_plan, _plan._record_set
 RECORD = Ledger.record
@@ -56,6 +57,10 @@ def outstanding_of_what_is_there(
 ) -> tuple[Outstanding, ...]:
     served = tuple(one for one in self.served if one.until is None or one.until > now)
     return OUTSTANDING(replace(self, served=served), now, forgotten_max_age)
+
+
+def history_of_the_aware(self: _evidence.Histories, domain: str) -> History:
+    return replace(HISTORY_OF(self, domain), unaware=False)
 
 
 def current_and_interrupted(self: History, now: dt.datetime) -> tuple[Policy, ...]:
@@ -162,10 +167,16 @@ def likely(**pools: tuple[t.Any, ...]) -> Pools:
     return pools
 
 
+# What a story of one domain begins with, but for what it says itself.
+FRESH: Document = {"starts": ["fresh"], "days": 0, "mx_ttl": 5 * MINUTE, "wild": False, "replaces": False}
+
+
 class Mutant(t.NamedTuple):
     patches: list[Patch]
     # What has to happen often for it to be noticed soon, by the pool it is taken from.
     likely: t.Optional[Pools] = None
+    # Or, where that takes very long, the steps that show it.
+    story: tuple[tuple[str, Document], ...] = ()
 
 
 MUTANTS = {
@@ -177,6 +188,18 @@ MUTANTS = {
     ),
     "a ledger that was lost knew nothing": Mutant(
         [(_plan, "_entry", entry_of_a_ledger_that_knows)], likely(breakdowns=("rebuilt",))
+    ),
+    "a policy host that knows nothing lost nothing": Mutant(
+        [(_evidence.Histories, "of", history_of_the_aware)],
+        story=(
+            # One run stops when it has recorded a policy that enforces, another comes in between, the first goes on
+            # and serves it on a host that is then lost.
+            ("begin", {**FRESH, "hosts": 2, "patterns": (MX_HOSTS[1],), "runs": 1}),
+            ("follow_reports", {"wait": 0}),
+            ("overtake", {"stop": 1, "number": 0, "change": {"mx": (MX_HOSTS[0],)}}),
+            ("break_host", {"number": 0, "what": "rebuilt"}),
+            ("teardown", {}),
+        ),
     ),
     "what was only written down was served": Mutant(
         [(History, "current", current_and_interrupted)], likely(stops=tuple(range(1, 9)))

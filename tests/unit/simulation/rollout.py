@@ -21,6 +21,7 @@ from world import (
     PolicyHost,
     World,
     id_in,
+    may_enforce,
     moment,
     policy_in,
 )
@@ -91,13 +92,14 @@ class Rollout:
         return plan
 
     def _note_enforced(self, evidence: Evidence, plan: Document) -> None:
-        """Others that were seen enforcing, by a run that decided something, are known to enforce."""
+        """Others that were seen enforcing, by a run that decided something and was to leave that so, are known to."""
         for entry in plan["domains"]:
             domain, seen = self.world.domains[entry["domain"]], evidence.live(entry["domain"])
             if (
                 (entry["conditions"] is None and entry["found"] is None)
                 or seen is None
                 or ELSEWHERE not in domain.address.value
+                or not may_enforce(self.desired[domain.name])
             ):
                 continue
             if seen["records"] and seen["policy"] and seen["policy"]["mode"] == "enforce":

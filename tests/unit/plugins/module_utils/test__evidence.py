@@ -75,8 +75,18 @@ def test_history_is_the_union_of_all_ledgers() -> None:
     assert known.of("a.example") == History(
         (Served("web1", TESTED, NOW - 9 * DAY, NOW - DAY), Served("web2", ENFORCED, NOW - DAY, None, True))
     )
-    assert known.of("b.example") == History()
+    assert known.of("b.example") == History(unaware=True)
     assert known.troubles == ()
+
+
+def test_a_host_that_knows_nothing_of_a_domain_may_have_lost_it() -> None:
+    """It may be new; nobody can tell it from one that was lost with all that it alone had served."""
+    both = {"web1": ledger(row(TESTED, DAY)), "web2": ledger(row(TESTED, DAY))}
+    assert not histories(both).of("a.example").unaware
+    assert histories({**both, "web2": ledger()}).of("a.example").unaware
+    # One that serves it knows it now, and that it does not know what was before.
+    known = histories({**both, "web2": ledger()}, {"web2": files(TESTED)}).of("a.example")
+    assert (known.unaware, known.served[-1].after_unknown) == (False, True)
 
 
 FILES: dict[str, tuple[tuple[Document, ...], tuple[Served, ...]]] = {
@@ -129,7 +139,7 @@ def test_without_ledgers_the_files_are_all_that_is_known() -> None:
 def test_a_host_that_is_no_policy_host_any_more_says_nothing() -> None:
     gone = {"web9": ledger(row(TESTED, DAY), state="unreadable", now=(NOW - DAY).isoformat())}
     known = histories({"web1": ledger(), "web2": ledger(), **gone}, {"web9": files(TESTED, "b.example")})
-    assert known.of("a.example") == History()
+    assert known.of("a.example") == History(unaware=True)
     assert (known.served, known.revisions) == (set(), {"web1": 7, "web2": 7})
 
 
@@ -138,7 +148,7 @@ def test_what_is_no_policy_is_passed_over() -> None:
     bad = {**row(TESTED, DAY), **nonsense}
     served = {"policies": {"a.example": nonsense}, "damaged": {}}
     known = histories({"web1": ledger(bad), "web2": ledger()}, {"web1": served})
-    assert known.of("a.example") == History()
+    assert known.of("a.example") == History(unaware=True)
     # It is a file all the same, and its domain an orphan where nobody names it.
     assert known.served == {"a.example"}
 

@@ -349,7 +349,7 @@ def test_a_host_whose_ledger_was_not_read_stops_everything(assume: bool) -> None
 
 def withdrawn(*rows: Document, **evidence: t.Any) -> Document:
     """The plan for a domain that is withdrawn, with everything proved."""
-    return planned(GONE, assume=True, ledgers={"web1": ledger(*rows), "web2": ledger()}, **evidence)
+    return planned(GONE, assume=True, ledgers={"web1": ledger(*rows), "web2": ledger(*rows)}, **evidence)
 
 
 NONE_NOW = row("none", 86400, "2026-11-01T10:00:00+00:00")
