@@ -27,11 +27,11 @@ requirements:
 extends_documentation_fragment:
   - postmaster.mta_sts._attributes
   - postmaster.mta_sts._attributes.actiongroup_mta_sts
+  - postmaster.mta_sts._record_sets
 attributes:
   check_mode:
     support: full
     details:
-      - The file O(results) is written in check mode, too, since it is a report.
       - Whether the server would allow an update is known only when it is made.
   diff_mode:
     support: full
@@ -75,85 +75,13 @@ options:
       - Secret of the TSIG key, in Base64.
       - Needs O(key_name).
     type: str
-  timeout:
-    description: Seconds to wait for a connection and for each answer.
-    type: int
-    default: 10
-  record_sets:
+  authorities:
     description:
-      - The record sets and what they shall be.
-      - All of them are validated before anything is sent. Each name and type may be given once.
-      - Exactly one of O(record_sets) and O(document) is required.
+      - Further authoritative servers, such as secondaries, that are waited for until they answer what was changed.
+      - Without any, what was changed is read back from O(server) alone.
     type: list
-    elements: dict
-    suboptions:
-      name:
-        description: The absolute name of the set, in A-labels. The dot at the end may be left out.
-        type: str
-        required: true
-      type:
-        description:
-          - The type of the set, for example V(TXT), V(CNAME) or V(TLSA).
-          - Types that the server makes itself, such as V(SOA) and V(RRSIG), are refused.
-        type: str
-        required: true
-      ttl:
-        description: The TTL of the set, in seconds.
-        type: int
-        default: 300
-      values:
-        description:
-          - The values of the set, in any order. An empty list says that the set shall not be there.
-          - The values of V(TXT) sets are plain text, without quotes. What is longer than 255 bytes is
-            stored as several strings.
-          - The values of other types are written as in a zone file. Names in them are absolute, with or
-            without the dot at the end.
-          - What a wildcard answers for a name does not count as a set of that name.
-        type: list
-        elements: str
-        required: true
-      expected:
-        description:
-          - The values that the set may have now, in the form of O(record_sets[].values). An empty list says that
-            there is no such set.
-          - If the set has neither these values, whatever its TTL, nor is as wanted already, somebody has changed it
-            since it was decided what it shall be. It fails then, and is left as it is.
-          - What a wildcard answers for the name may be given as well as an empty list.
-          - If not given, the set may be anything.
-        type: list
-        elements: str
-      zone:
-        description: The zone in which the set lies. If not given, the server is asked.
-        type: str
-      item:
-        description:
-          - What the set belongs to, for example a mail domain. It is repeated in results and error messages.
-        type: str
-  document:
-    description:
-      - Path of a JSON file on the host where the module runs. It holds an object with the key C(record_sets),
-        in which each key is the name of a section, and each value a list of the form of O(record_sets).
-      - Meant for thousands of sets. The task then returns counts and the first failures only, see O(results).
-      - Needs O(section).
-    type: path
-  section:
-    description: Which list of O(document) to use.
-    type: str
-  results:
-    description:
-      - Path of a JSON file on the host where the module runs, into which the result of every set is written.
-      - It holds an object with the keys C(counts) and C(results), which have the form of RV(counts) and
-        RV(results). An older file is replaced at once. It is written with mode C(0644).
-    type: path
-  continue_on_error:
-    description:
-      - Whether the task succeeds although some sets could not be brought to their wanted state. The results
-        tell them.
-      - With V(false) the task fails in the end, after all others were applied, and still returns what it did.
-      - Errors that concern all sets, such as a server that cannot be reached or does not accept the key,
-        always fail the task.
-    type: bool
-    default: false
+    elements: str
+    default: []
 notes:
   - The server has to support DNS over TCP.
   - A CNAME cannot stand beside other data. Such a conflict is an error, unless the same call removes the set
@@ -219,7 +147,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 counts:
-  description: How many record sets were as wanted, were changed, and could not be changed.
+  description: How many record sets met which end.
   returned: when the input was valid
   type: dict
   contains:
@@ -231,13 +159,17 @@ counts:
       description: Sets that were changed, or would be in check mode.
       type: int
       sample: 1
+    awaited:
+      description: Sets that others have to put into DNS, and that are not there yet.
+      type: int
+      sample: 0
     failed:
       description: Sets that could not be brought to their wanted state.
       type: int
       sample: 1
 results:
   description: The result of every record set, in the order of O(record_sets).
-  returned: when O(record_sets) was given and valid
+  returned: when the input was valid, without O(results)
   type: list
   elements: dict
   contains:
@@ -254,7 +186,7 @@ results:
       type: str
       sample: example.com
     status:
-      description: What became of the set.
+      description: What became of the set, V(ok), V(changed), V(awaited) or V(failed).
       type: str
       sample: changed
     before:
@@ -264,68 +196,57 @@ results:
     after:
       description:
         - TTL and values now (in check mode, after a run), or V(null) if there is no such set.
-        - For a failed set the same as RV(results[].before).
+        - For a set that failed or is awaited the same as RV(results[].before).
       type: dict
       sample: {ttl: 300, values: ["v=STSv1; id=5d41402abc4b2a76b9719d911017c592"]}
     error:
-      description: What went wrong and what to mend. Empty unless RV(results[].status) is V(failed).
+      description: What went wrong and what to mend. Empty for a set that is as wanted.
       type: str
       sample: ''
-failures:
-  description: The first 20 failed results, of the form of RV(results[]).
-  returned: when O(document) was given and valid
-  type: list
-  elements: dict
-  sample: []
 msg:
   description: Names the failed record sets, or says what concerns all.
   returned: when anything failed
   type: str
 """
 
+import functools
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136.reconcile import run
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136.record_sets import DNSPYTHON_ERROR, InputError
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136.server import KEY_ALGORITHMS
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._record_sets.record_set import (
+    DNSPYTHON_ERROR,
+    InputError,
+)
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._record_sets.server import KEY_ALGORITHMS
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._record_sets.task import (
+    ARGUMENTS,
+    EITHER,
+    TOGETHER,
+    run,
+)
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136.reconcile import reconcile
 
 
-def main() -> None:
-    record_set = {
-        "name": {"type": "str", "required": True},
-        "type": {"type": "str", "required": True},
-        "ttl": {"type": "int", "default": 300},
-        "values": {"type": "list", "elements": "str", "required": True},
-        "expected": {"type": "list", "elements": "str"},
-        "zone": {"type": "str"},
-        "item": {"type": "str"},
-    }
+def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec={
             "server": {"type": "str", "required": True},
             "port": {"type": "int", "default": 53},
             "key_name": {"type": "str", "no_log": False},
-            "key_algorithm": {
-                "type": "str",
-                "default": "hmac-sha256",
-                "choices": list(KEY_ALGORITHMS),
-            },
+            "key_algorithm": {"type": "str", "default": "hmac-sha256", "choices": list(KEY_ALGORITHMS)},
             "key_secret": {"type": "str", "no_log": True},
-            "timeout": {"type": "int", "default": 10},
-            "record_sets": {"type": "list", "elements": "dict", "options": record_set},
-            "document": {"type": "path"},
-            "section": {"type": "str"},
-            "results": {"type": "path"},
-            "continue_on_error": {"type": "bool", "default": False},
+            "authorities": {"type": "list", "elements": "str", "default": []},
+            **ARGUMENTS,
         },
-        required_together=[("key_name", "key_secret"), ("document", "section")],
-        mutually_exclusive=[("record_sets", "document")],
-        required_one_of=[("record_sets", "document")],
+        required_together=[("key_name", "key_secret"), *TOGETHER],
+        mutually_exclusive=EITHER,
+        required_one_of=EITHER,
         supports_check_mode=True,
     )
     if DNSPYTHON_ERROR is not None:
         module.fail_json(msg=missing_required_lib("dnspython >= 2.6"), exception=DNSPYTHON_ERROR)
     try:
-        result = run(module.params, check_mode=module.check_mode)
+        result = run(module.params, functools.partial(reconcile, module.params), check_mode=module.check_mode)
     except InputError as exc:
         module.fail_json(msg=str(exc))
     if result.pop("failed"):

@@ -28,6 +28,8 @@ class DocumentActionBase(ActionBase):
     _supports_async = False
     # The keys of the module's result that make up its results document.
     result_keys: t.ClassVar[tuple[str, ...]] = ()
+    # Those of them that stay in the result, too.
+    kept_keys: t.ClassVar[frozenset[str]] = frozenset()
 
     def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
@@ -38,8 +40,11 @@ class DocumentActionBase(ActionBase):
             if arguments.get("document"):
                 arguments["document"] = self._send(unfrackpath(arguments["document"], follow=False))
             result.update(self._execute_module(module_args=arguments, task_vars=variables))
-            if results_path and not result.get("failed"):
-                found = {key: result.pop(key) for key in self.result_keys if key in result}
+            found = {key: result[key] for key in self.result_keys if key in result}
+            # What was done is told of a module that failed, too, if it says so itself.
+            if results_path and (found or not result.get("failed")):
+                for key in found.keys() - self.kept_keys:
+                    del result[key]
                 write_document(
                     unfrackpath(results_path, follow=False),
                     {"host": variables.get("inventory_hostname", "localhost"), **found},
@@ -50,9 +55,13 @@ class DocumentActionBase(ActionBase):
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result
 
+    def check_document(self, path: str) -> None:
+        """Raises L(DocumentError) for a document that the module could not use."""
+        read_plan(path)
+
     def _send(self, path: str) -> str:
         # Read here first: a document that cannot be used is an error on the controller, with its path there.
-        read_plan(path)
+        self.check_document(path)
         if not self._connection._shell.tmpdir:
             self._make_tmp_path()
         remote: str = self._connection._shell.join_path(self._connection._shell.tmpdir, "document.json")

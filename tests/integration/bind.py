@@ -133,7 +133,7 @@ class Interceptor:
     """Passes DNS over TCP on to a server, and does something at the first update that comes by.
 
     `before` runs before that update is passed on, `after` before its answer is passed back. With `lose_answer`
-    the connection ends instead.
+    the connection ends instead, and with C(lives_for) every connection once more than so many updates have come by.
     """
 
     def __init__(
@@ -143,7 +143,9 @@ class Interceptor:
         before: t.Callable[[], None] | None = None,
         after: t.Callable[[], None] | None = None,
         lose_answer: bool = False,
+        lives_for: int | None = None,
     ) -> None:
+        self._lives_for = lives_for
         self._named, self._before, self._after, self._lose_answer = named, before, after, lose_answer
         self.updates = 0
         self._lock = threading.Lock()
@@ -168,6 +170,8 @@ class Interceptor:
                     first = is_update and self.updates == 1
                     if first and self._before:
                         self._before()
+                    if self._lives_for is not None and self.updates > self._lives_for:
+                        return
                 upstream.sendall(message)
                 answer = _read_message(answers)
                 if first and self._after:

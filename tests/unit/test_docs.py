@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import importlib
 import re
 import textwrap
 import typing as t
@@ -348,8 +349,16 @@ def test_examples_use_options_that_there_are() -> None:
 
 
 def documented_options(module: Path) -> set[str]:
+    """Those of the module itself, and of the fragments that it extends."""
     text = module.read_text().partition('DOCUMENTATION = r"""')[2].partition('"""')[0]
-    return set(yaml.safe_load(text)["options"])
+    documented = yaml.safe_load(text)
+    options = set(documented["options"])
+    for fragment in documented["extends_documentation_fragment"]:
+        file, _dot, part = fragment.removeprefix("postmaster.mta_sts.").partition(".")
+        name = f"ansible_collections.postmaster.mta_sts.plugins.doc_fragments.{file}"
+        fragments = importlib.import_module(name).ModuleDocFragment
+        options |= set(yaml.safe_load(getattr(fragments, part.upper() or "DOCUMENTATION"))["options"])
+    return options
 
 
 def test_role_variables_in_the_guides_are_declared() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import datetime as dt
+import functools
 import json
 import socket
 import socketserver
@@ -36,9 +37,10 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy_files i
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.connect import Reach
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.proof import prove
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.sender import Settings, observe
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._record_sets.record_set import parse_record_sets
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._record_sets.task import run as run_task
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._report import Run, make_report
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136.reconcile import run as update
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136.record_sets import parse_record_sets
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136.reconcile import reconcile
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._verification import make_verification
 from jsonschema import Draft202012Validator, ValidationError  # type: ignore[import-untyped]
 
@@ -283,17 +285,24 @@ def test_plan_of_a_domain_that_others_served_and_of_one_that_goes(observed: Docu
     assert entries["gone.example"]["conditions"] == gone["conditions"]
 
 
+def results_document(counts: Document, results: list[Document]) -> Document:
+    """As the action plugins write it."""
+    document = {"host": "localhost", "counts": counts, "results": results}
+    return check("record-sets-results", json.loads(json.dumps(document)))
+
+
 def test_results_of_record_sets(closed_port: int, tmp_path: Path, observed: Document) -> None:
     plan = plan_of(DESIRED, Evidence({}, observed=observed), assume_proof=True)
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     params = {
-        "server": LOOPBACK, "port": closed_port, "timeout": 5,
+        "server": LOOPBACK, "port": closed_port, "timeout": 5, "authorities": [], "wait": 0,
         "key_name": None, "key_algorithm": "hmac-sha256", "key_secret": None,
         "record_sets": None, "document": str(tmp_path / "plan.json"), "section": "announce",
-        "results": str(tmp_path / "announced.json"), "continue_on_error": True,
+        "continue_on_error": True,
     }  # fmt: skip
-    assert update(params, check_mode=False)["failed"]
-    failed = check("record-sets-results", json.loads((tmp_path / "announced.json").read_text()))
+    result = run_task(params, functools.partial(reconcile, params), check_mode=False)
+    assert result["failed"]
+    failed = results_document(result["counts"], result["results"])
     assert failed["counts"]["failed"] == len(failed["results"]) == len(plan["record_sets"]["announce"]) > 0
     report = check("report", make_report(Run(plan, observed, [failed]), NOW, NOW))
     assert "record-failed" in {hold["code"] for domain in report["domains"] for hold in domain["holds"]}
@@ -311,8 +320,8 @@ def test_report_of_a_run_that_announced(observed: Document) -> None:
         (record_set,) = parse_record_sets([wanted])
         record_set.status = status
         record_set.before = record_set.wanted if status == "ok" else None
-        counts = {"ok": 0, "changed": 0, "failed": 0, status: 1}
-        results.append(check("record-sets-results", {"counts": counts, "results": [record_set.result()]}))
+        counts = {"ok": 0, "changed": 0, "awaited": 0, "failed": 0, status: 1}
+        results.append(results_document(counts, [record_set.result()]))
     for document, check_mode, expected in (
         (results[0], False, "announced"),
         (results[0], True, "to come"),

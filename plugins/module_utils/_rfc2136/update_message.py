@@ -18,7 +18,7 @@ try:
 except ImportError:  # reported by the module, which needs it
     pass
 
-from .record_sets import RecordSet
+from .._record_sets.record_set import RecordSet
 
 BATCH_SETS = 100
 BATCH_BYTES = 48 * 1024  # leaves room for the TSIG record in a message of 64 KiB

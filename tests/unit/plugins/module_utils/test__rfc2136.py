@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The postmaster.mta_sts authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The parts of _rfc2136 that need no server."""
+"""The parts of _record_sets and _rfc2136 that need no server."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import dns.name
 import dns.rcode
 import dns.update
 import pytest
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136 import record_sets, server, update_message
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136.record_sets import InputError, RecordSet
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._record_sets import record_set as record_sets
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._record_sets import server
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._record_sets.record_set import InputError, RecordSet
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136 import update_message
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -102,7 +104,10 @@ MISTAKES: list[tuple[t.Any, str]] = [
     (entry("a.example", "A", ttl=True), "ttl must be a number of seconds from 0 to 2147483647, not True"),
     (entry("a.example", "A", zone="b.example"), "name 'a.example' does not lie in zone 'b.example'"),
     (entry("a.example", "A", item=1), "item must be a string, not 1"),
-    (entry("a.example", "A", value="192.0.2.1"), "unknown option 'value'; known are expected, item, name, ttl, type"),
+    (
+        entry("a.example", "A", value="192.0.2.1"),
+        "unknown option 'value'; known are expected, item, name, seen, ttl, type",
+    ),
     ({"name": "a.example", "type": "A"}, "values must be a list of strings (an empty one: no such set)"),
     (entry("a.example", "A") | {"values": [1]}, "value 1 must be a string"),
     (entry("a.example", "A", expected=""), "expected must be a list of strings (an empty one: no such set), not ''"),

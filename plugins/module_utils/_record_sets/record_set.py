@@ -38,7 +38,7 @@ except ImportError:
 DIFF_SETS = 500
 LISTED_MISTAKES = 50
 QUOTED_CHARACTERS = 300
-OPTIONS = frozenset({"name", "type", "ttl", "values", "expected", "zone", "item"})
+OPTIONS = frozenset({"name", "type", "ttl", "values", "expected", "seen", "zone", "item"})
 PLAIN_TEXT_TYPES = frozenset({"TXT", "SPF"})
 # What the server makes itself, or what RFC 2136 3.4.2 does not let an update replace.
 SERVERS_OWN_TYPES = frozenset({"SOA", "RRSIG", "NSEC", "NSEC3", "NSEC3PARAM"})
@@ -71,13 +71,16 @@ class RecordSet:
     zone: dns.name.Name | None = None
     # The contents that an update may replace; None: any.
     expected: frozenset[object] | None = None
+    # DNS was just seen to have it: there is no need to ask again.
+    seen: bool = False
     before: dns.rdataset.Rdataset | None = None
     # The name's CNAME, where another type was asked for.
     alias: dns.name.Name | None = None
     name_exists: bool = False
     # What the server answers from a wildcard: it may also be there under the very name.
     wildcard: dns.rdataset.Rdataset | None = None
-    status: t.Literal["", "ok", "changed", "failed"] = ""
+    # Awaited: others put it into DNS, and it is not there yet.
+    status: t.Literal["", "ok", "changed", "awaited", "failed"] = ""
     error: str = ""
     # The server accepted an update of this set, whatever it answered afterwards.
     applied: bool = False
@@ -101,7 +104,7 @@ class RecordSet:
             "item": self.item,
             "status": self.status,
             "before": values_of(self.before),
-            "after": values_of(self.before if self.status == "failed" else self.wanted),
+            "after": values_of(self.before if self.status in ("awaited", "failed") else self.wanted),
             "error": self.error,
         }
 
@@ -145,7 +148,7 @@ def _parse_entry(entry: object) -> RecordSet:
     expected = None
     if entry.get("expected") is not None:
         expected = contents(_parse_values(rdtype, ttl, entry["expected"], "expected"))
-    return RecordSet(name, rdtype, wanted, item, zone, expected)
+    return RecordSet(name, rdtype, wanted, item, zone, expected, seen=entry.get("seen") is True)
 
 
 def parse_name(text: object, option: str) -> dns.name.Name:
@@ -258,7 +261,8 @@ def same(one: dns.rdataset.Rdataset | None, other: dns.rdataset.Rdataset | None)
     return one.ttl == other.ttl and one == other
 
 
-def _zone_lines(record_set: RecordSet, rdataset: dns.rdataset.Rdataset | None) -> list[str]:
+def zone_lines(record_set: RecordSet, rdataset: dns.rdataset.Rdataset | None) -> list[str]:
+    """Return a set as lines of a zone file, with absolute names, in an order that does not change."""
     if rdataset is None:
         return []
     start = f"{record_set.name} {rdataset.ttl} IN {record_set.type}"
@@ -276,8 +280,8 @@ def shown(rdataset: dns.rdataset.Rdataset | None) -> str:
 def diff_text(record_sets: t.Iterable[RecordSet], limit: int = DIFF_SETS) -> dict[str, str]:
     """Return the changed sets as zone file lines, before and after, in the order of a zone."""
     changed = sorted((one for one in record_sets if one.status == "changed"), key=lambda one: (one.name, one.rdtype))
-    before = [line for one in changed[:limit] for line in _zone_lines(one, one.before)]
-    after = [line for one in changed[:limit] for line in _zone_lines(one, one.wanted)]
+    before = [line for one in changed[:limit] for line in zone_lines(one, one.before)]
+    after = [line for one in changed[:limit] for line in zone_lines(one, one.wanted)]
     if len(changed) > limit:
         after.append(f"; and {len(changed) - limit} more changed record sets")
     return {

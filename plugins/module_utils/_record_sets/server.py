@@ -31,7 +31,7 @@ try:
 except ImportError:  # reported by the module, which needs it
     pass
 
-from .record_sets import InputError, ServerError, parse_name
+from .record_set import InputError, ServerError, parse_name
 
 KEY_ALGORITHMS = {
     "hmac-md5": "hmac-md5.sig-alg.reg.int",
