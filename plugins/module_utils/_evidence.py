@@ -13,6 +13,7 @@ import datetime as dt
 import typing as t
 from dataclasses import dataclass
 
+from ._caa import caa_refusal
 from ._finding import ERROR, KINDS, printable
 from ._history import CLOCKS_DIFFER, LONGEST_RUN, History, Served
 from ._hold import Hold
@@ -43,7 +44,13 @@ class Site:
     hosts: t.Mapping[str, t.Sequence[str]]
     # A name that mta-sts.<domain> shall be a CNAME of, instead of having the hosts' addresses itself.
     cname: str = ""
+    # The TTL in seconds of records that stay, and of those that are about to change.
     ttl: int = 3600
+    ttl_changing: int = 300
+    # Records are put into DNS by somebody else, from files that tell all of them.
+    others_apply: bool = False
+    # The domain names that the certification authority takes for its own in CAA records.
+    caa_identities: tuple[str, ...] = ()
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -147,6 +154,14 @@ def observed_of(domain: str, site: Site, evidence: Evidence) -> t.Optional[Obser
         record_ttl=site.ttl,
         foreign_records=tuple(printable(text) for text in live["foreign_records"] or ()),
         foreign_tlsrpt_records=tuple(printable(text) for text in live["foreign_tlsrpt_records"] or ()),
+        tlsrpt_records=None if live["tlsrpt_records"] is None else tuple(map(printable, live["tlsrpt_records"])),
+        tlsrpt=tuple(live["tlsrpt"]),
+        record_alias=live["aliases"].get("record", ""),
+        address_alias=live["aliases"].get("address", ""),
+        tlsrpt_alias=live["aliases"].get("tlsrpt", ""),
+        ttls=live["ttls"],
+        caa_refusal=_caa_refusal(live, site),
+        others_apply=site.others_apply,
         policy=_policy(live["policy"]) if live["policy"] else None,
         mx=None if live["mx"] is None else tuple(live["mx"]),
         mx_ttl=live["mx_ttl"] or 0,
@@ -208,6 +223,11 @@ def _mx_failures(live: Document) -> tuple[str, ...]:
         for finding in live["findings"]
         if finding["code"] in MX_FAILURES and finding["subject"].partition(":")[0] in hosts
     )
+
+
+def _caa_refusal(live: Document, site: Site) -> str:
+    caa = live["caa"]
+    return printable(caa_refusal(caa["name"], caa["records"], site.caa_identities)) if caa else ""
 
 
 def _address(live: Document, site: Site) -> tuple[str, tuple[str, ...]]:

@@ -74,6 +74,12 @@ HOLD_KINDS: t.Final[dict[str, HoldKind]] = {
         "TXT records that are not ours stand at _mta-sts.<domain>",
         "remove them, or allow them to be replaced with replace_foreign: true",
     ),
+    "delegation": HoldKind(
+        ANNOUNCE,
+        False,
+        "the domain's own zone does not lead to the zone that keeps its records",
+        "have the lines that the message names added to the domain's own zone",
+    ),
     "policy-too-large": HoldKind(
         ANNOUNCE,
         False,
@@ -153,6 +159,24 @@ HOLD_KINDS: t.Final[dict[str, HoldKind]] = {
         False,
         "a policy host could not refresh its certificate, or not remove that of a policy that is gone",
         "mend what the message says, before the certificate expires",
+    ),
+    "caa": HoldKind(
+        NOTHING,
+        False,
+        "CAA records keep the certification authority from issuing, so no certificate is asked for, or can be renewed",
+        "let it issue with a CAA record, or name its identities in mta_sts_caa_identities",
+    ),
+    "tlsrpt-delegation": HoldKind(
+        NOTHING,
+        False,
+        "_smtp._tls.<domain> does not lead to the TLSRPT record that is kept for it",
+        "have the line that the message names added to the domain's own zone",
+    ),
+    "tlsrpt-others": HoldKind(
+        NOTHING,
+        False,
+        "the domain has a TLSRPT record of somebody else, which is left as it is",
+        "name its addresses in the inventory, or set tlsrpt_others to merge or replace",
     ),
     "tlsrpt-foreign": HoldKind(
         NOTHING,

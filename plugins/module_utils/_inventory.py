@@ -20,6 +20,7 @@ from ._policy import MAX_MAX_AGE, MODES, Policy, PolicyError, render_policy
 from ._record import RecordError, parse_tlsrpt_record, render_tlsrpt_record
 
 STATES = ("present", "absent")
+TLSRPT_OTHERS = ("report", "merge", "replace")
 
 # RFC 8461 leaves max_age to the publisher; these two are what every sender that was examined honours.
 DEFAULT_MAX_AGE = 2592000
@@ -48,6 +49,28 @@ class Desired:
     testing_days: int = 7
     # False: enforced even where an MX host is not ready for it.
     gate: bool = True
+    # A zone of ours that keeps the domain's records, to which its own names are aliases; empty: its own zone does.
+    delegation: str = ""
+    # What becomes of a TLSRPT record of somebody else: it is reported, or merged with ours, or replaced.
+    tlsrpt_others: str = "report"
+
+    @property
+    def record_name(self) -> str:
+        """Where the MTA-STS record is kept."""
+        return self._kept_at("_mta-sts")
+
+    @property
+    def address_name(self) -> str:
+        """Where the addresses of the policy hosts are kept."""
+        return self._kept_at("mta-sts")
+
+    @property
+    def tlsrpt_name(self) -> str:
+        """Where the TLSRPT record is kept."""
+        return self._kept_at("_smtp._tls")
+
+    def _kept_at(self, labels: str) -> str:
+        return ".".join(filter(None, (labels, self.domain, self.delegation)))
 
 
 KEYS = frozenset(Desired.__dataclass_fields__)
@@ -122,6 +145,8 @@ class _Entry:
             replace_foreign=self._flag("replace_foreign", default=False),
             testing_days=self._number("testing_days", Desired.testing_days, MAX_TESTING_DAYS, "days"),
             gate=self._flag("gate", default=True),
+            delegation=self._delegation(domain),
+            tlsrpt_others=self._choice("tlsrpt_others", TLSRPT_OTHERS, "report"),
         )
         if not self.mistakes and desired.state == "present":
             self._renders(desired)
@@ -140,6 +165,25 @@ class _Entry:
         if len(domain) > MAX_NAME - len("_smtp._tls."):
             self.mistakes.append(f"domain {value!r}: too long to have a name such as _smtp._tls.<domain> in DNS")
         return domain
+
+    def _delegation(self, domain: str) -> str:
+        value = self.values.get("delegation")
+        if value is None or value == "":
+            return ""
+        try:
+            zone = to_ascii(value) if isinstance(value, str) else ""
+        except DomainNameError as error:
+            self.mistakes.append(f"delegation {error}")
+            return ""
+        if not zone:
+            self.mistakes.append(f"delegation {value!r}: must be the name of a zone of yours, as text")
+        elif zone == domain or zone.endswith(f".{domain}"):
+            self.mistakes.append(f"delegation {value!r}: must lie outside of the domain, whose records it is to keep")
+        elif len(f"_smtp._tls.{domain}.{zone}") > MAX_NAME:
+            self.mistakes.append(f"delegation {value!r}: too long for a name such as _smtp._tls.{domain}.<delegation>")
+        else:
+            return zone
+        return ""
 
     def _mx(self, *, required: bool) -> tuple[str, ...]:
         value = self.values.get("mx")

@@ -21,8 +21,10 @@ from ._history import DAY, History, Outstanding, Served, forgotten
 from ._hold import HOLD_KINDS, Hold
 from ._inventory import DEFAULT_MAX_AGE, SHORT_MAX_AGE, Desired
 from ._names import mx_matches
-from ._observed import ADDRESS_ELSEWHERE, ADDRESS_MISSING, ADDRESS_OURS, ADDRESS_UNKNOWN, Observed
+from ._observed import ADDRESS_ELSEWHERE, ADDRESS_MISSING, ADDRESS_OURS, Observed
+from ._obstacle import holds_before_proof, holds_of_proof, may_ask_for_certificate, notes
 from ._policy import Policy, PolicyError, policy_id, render_policy
+from ._tlsrpt_record import decide_tlsrpt, leave_tlsrpt
 
 # What may be done with the record at _mta-sts.<domain>.
 KEEP = "keep"
@@ -60,6 +62,8 @@ class Decision:
     record: str = KEEP
     # A certificate may be asked for: the name leads, or is about to lead, to the policy hosts.
     certificate: bool = False
+    # The URIs that the TLSRPT record shall have, where it may be changed; empty: it shall go.
+    tlsrpt: t.Optional[tuple[str, ...]] = None
     # For the ledger: what is so and since when (none: as it was), a policy that was found, and whether a ledger that
     # knows nothing of the domain has missed what was served before.
     conditions: t.Optional[t.Mapping[str, dt.datetime]] = None
@@ -143,11 +147,13 @@ def _publish(case: _Case) -> Decision:
     kept, kept_since, holds_of_kept = kept_patterns(case)
     mx = desired.mx + kept
     mode, holds_of_mode, mode_since = mode_to_serve(case, mx)
+    reports = decide_tlsrpt(desired, observed, case.past.conditions, now)
+    conditions = {**mode_since, **kept_since, **reports.conditions}
     wanted = _wanted_policy(desired, mode, mx)
     if wanted is None or not mode:
         too_large = Hold("policy-too-large", HOLD_KINDS["policy-too-large"].cause)
         holds = holds_of_mode if not mode else (too_large,)
-        return Decision("pending", None, holds, now, found=case.found, conditions={**mode_since, **kept_since})
+        return Decision("pending", None, holds, now, found=case.found, conditions=conditions)
     blocking = standing or holds_of_proof(wanted, observed)
     return Decision(
         "pending" if blocking else STAGES[mode],
@@ -156,12 +162,14 @@ def _publish(case: _Case) -> Decision:
         + holds_of_mode
         + holds_of_kept
         + holds_of_mx(case, mx, enforces=mode == "enforce")
-        + _notes(desired, observed),
+        + notes(observed)
+        + reports.notes,
         now,
         serve=True,
         record=KEEP if blocking else ANNOUNCE,
-        certificate=_may_ask_for_certificate(standing),
-        conditions={**mode_since, **kept_since},
+        certificate=may_ask_for_certificate(desired, observed, standing),
+        tlsrpt=reports.uris,
+        conditions=conditions,
         found=case.found,
         after_unknown=observed.records != (),
     )
@@ -369,12 +377,14 @@ def _withdraw(case: _Case) -> Decision:
         unknown = tuple(hold for hold in standing if hold.code == "dns-failure")
         return Decision("pending" if unknown else "absent", None, unknown, now)
     policy = _policy_to_leave_with(case)
+    certificate = may_ask_for_certificate(desired, observed, standing)
     older = [one for one in case.outstanding if one.policy is None or one.policy.mode != "none"]
+    reports = leave_tlsrpt(desired, observed, past.conditions, now)
     since = case.lasting(RECORD_GONE, None if observed.records is None else not observed.records)
     common: dict[str, t.Any] = {
         "found": case.found,
         "after_unknown": observed.records != (),
-        "conditions": {} if since is None else {RECORD_GONE: since},
+        "conditions": {**reports.conditions, **({} if since is None else {RECORD_GONE: since})},
     }
     told = any(policy.mode == "none" and observed.record_id == _id_of(policy) for policy in current)
     if older or (observed.records and not told):
@@ -384,7 +394,7 @@ def _withdraw(case: _Case) -> Decision:
         return Decision(
             "pending" if blocking else "withdrawing", policy,
             (*blocking, wait, *holds_of_mx(case, policy.mx, enforces=False)), now, serve=True,
-            record=KEEP if blocking else ANNOUNCE, certificate=_may_ask_for_certificate(standing), **common,
+            record=KEEP if blocking else ANNOUNCE, certificate=certificate, **common,
         )  # fmt: skip
     if observed.records is None or (observed.records and observed.foreign_records and not desired.replace_foreign):
         return Decision("pending", policy, standing, now, serve=bool(current), **common)
@@ -393,12 +403,12 @@ def _withdraw(case: _Case) -> Decision:
         wait = Hold("withdrawal-record", "the record is removed; the policy goes when it is in no cache", gone)
         return Decision(
             "withdrawing", policy, (wait,), now, serve=bool(current), record=REMOVE if observed.records else KEEP,
-            certificate=bool(current) and _may_ask_for_certificate(standing), **common,
+            certificate=bool(current) and certificate, **common,
         )  # fmt: skip
     # An address that is left then is a wildcard's, or another hand's.
     stage = "withdrawing" if current else "absent"
     left = tuple(Hold("renewal", text) for text in observed.removal_failures)
-    return Decision(stage, None, left, now, remove=True, **common)
+    return Decision(stage, None, left, now, remove=True, tlsrpt=reports.uris, **common)
 
 
 def _policy_to_leave_with(case: _Case) -> Policy:
@@ -412,52 +422,3 @@ def _policy_to_leave_with(case: _Case) -> Policy:
     except PolicyError:
         return Policy("none", patterns[:1], SHORT_MAX_AGE)
     return policy
-
-
-# --- what stands in the way -------------------------------------------------------------------------------
-
-
-def holds_before_proof(desired: Desired, observed: Observed) -> tuple[Hold, ...]:
-    """What in DNS keeps the policy from being announced."""
-    name = f"mta-sts.{desired.domain}"
-    holds = []
-    if observed.records is None:
-        holds.append(Hold("dns-failure", f"DNS did not answer for _mta-sts.{desired.domain}"))
-    if observed.address == ADDRESS_UNKNOWN:
-        holds.append(Hold("dns-failure", f"DNS did not answer for {name}"))
-    elif observed.address == ADDRESS_ELSEWHERE and not (desired.manage_address and desired.replace_foreign):
-        seen = ", ".join(observed.addresses)
-        holds.append(Hold("address-elsewhere", f"{name} leads to {seen}, which is no policy host"))
-    elif observed.address == ADDRESS_MISSING and not desired.manage_address:
-        holds.append(Hold("address-missing", f"{name} has no address, and its records are kept elsewhere"))
-    if observed.foreign_records and not desired.replace_foreign:
-        seen = "; ".join(observed.foreign_records)
-        holds.append(Hold("record-foreign", f"_mta-sts.{desired.domain} has a TXT record that is not ours: {seen}"))
-    return tuple(holds)
-
-
-def holds_of_proof(policy: Policy, observed: Observed) -> tuple[Hold, ...]:
-    """What is missing to the proof that every policy host serves this very policy (P1)."""
-    proof = observed.proof
-    if proof is not None and proof.id == policy_id(render_policy(policy)):
-        if proof.fetched and not proof.failures:
-            return ()
-        # A host without a certificate cannot pass the proof: the cause is worth more than its effect.
-        if observed.certificate_failures:
-            return tuple(Hold("certificate", text) for text in observed.certificate_failures)
-        if proof.failures:
-            return tuple(Hold("proof-failed", text) for text in proof.failures)
-    return (Hold("proof-missing", HOLD_KINDS["proof-missing"].cause),)
-
-
-def _may_ask_for_certificate(standing: t.Iterable[Hold]) -> bool:
-    return not any(hold.code.startswith(("address-", "dns-")) for hold in standing)
-
-
-def _notes(desired: Desired, observed: Observed) -> tuple[Hold, ...]:
-    """What is wrong beside the policy is told, and holds nothing back."""
-    notes = [Hold("renewal", text) for text in observed.renewal_failures]
-    if desired.tlsrpt and observed.foreign_tlsrpt_records and not desired.replace_foreign:
-        seen = "; ".join(observed.foreign_tlsrpt_records)
-        notes.append(Hold("tlsrpt-foreign", f"_smtp._tls.{desired.domain} has a TXT record that is not ours: {seen}"))
-    return tuple(notes)

@@ -9,7 +9,7 @@ Pure, and private to this collection.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ._policy import Policy
 
@@ -44,8 +44,20 @@ class Observed:
     record_ttl: int = 3600
     # TXT records at _mta-sts.<domain> that do not begin as an MTA-STS record does.
     foreign_records: tuple[str, ...] = ()
-    # Likewise at _smtp._tls.<domain>.
+    # Likewise at _smtp._tls.<domain>; then the TLSRPT records there, and the URIs of the one that senders accept.
     foreign_tlsrpt_records: tuple[str, ...] = ()
+    tlsrpt_records: t.Optional[tuple[str, ...]] = ()
+    tlsrpt: tuple[str, ...] = ()
+    # Where the aliases of the three names end; empty for a name that is none.
+    record_alias: str = ""
+    address_alias: str = ""
+    tlsrpt_alias: str = ""
+    # The TTLs in seconds that DNS told, where it told any.
+    ttls: t.Mapping[str, t.Optional[int]] = field(default_factory=dict)
+    # Why the certification authority may not issue for mta-sts.<domain>; empty if it may.
+    caa_refusal: str = ""
+    # An address that is missing comes only when somebody has applied the records.
+    others_apply: bool = False
     # What a sender gets now.
     policy: t.Optional[Policy] = None
     # The MX hosts in DNS, the TTL of that record set in seconds, and why senders that enforce refuse hosts of it.

@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import ipaddress
 import typing as t
 
 from ._evidence import Evidence, Histories, Site, observed_of
-from ._finding import SEEN_LIMIT
 from ._inventory import Desired
-from ._lifecycle import ANNOUNCE, REMOVE, Decision, decide
-from ._observed import ADDRESS_OURS, Observed, Proof
+from ._lifecycle import Decision, decide
+from ._observed import Observed, Proof
 from ._policy import policy_id, render_policy
-from ._record import render_sts_record, render_tlsrpt_record
+from ._wanted_records import WantedRecords, expected_record
 
 SCHEMA = "postmaster.mta_sts/plan/1"
 
@@ -51,11 +49,12 @@ def make_plan(
             identifier = policy_id(render_policy(decision.policy))
             assumed = dataclasses.replace(observed, certificate_failures=(), proof=Proof(identifier, 1))
             decision = decide(desired, history, assumed, now)
-        entries.append(_entry(desired, decision))
+        entries.append(_entry(desired, decision, observed))
         live = evidence.live(desired.domain)
         if observed is not None and live is not None:
-            record_sets["prepare"].extend(_prepare(desired, decision, observed, live, site))
-            record_sets["announce"].extend(_announce(desired, decision, observed, live, site))
+            wanted = WantedRecords(desired, decision, observed, site)
+            record_sets["prepare"].extend(wanted.prepare())
+            record_sets["announce"].extend(wanted.announce(expected_record(live)))
     return {
         "schema": SCHEMA,
         "at": _text(now),
@@ -74,7 +73,7 @@ def _text(time: t.Optional[dt.datetime]) -> t.Optional[str]:
     return time.isoformat(timespec="seconds") if time else None
 
 
-def _entry(desired: Desired, decision: Decision) -> Document:
+def _entry(desired: Desired, decision: Decision, observed: t.Optional[Observed]) -> Document:
     policy, found = decision.policy, decision.found
     conditions = decision.conditions
     return {
@@ -84,7 +83,10 @@ def _entry(desired: Desired, decision: Decision) -> Document:
         "serve": decision.serve,
         "remove": decision.remove,
         "record": decision.record,
+        "record_name": desired.record_name,
         "certificate": decision.certificate,
+        # Why none is asked for where there is none yet.
+        "certificate_refusal": observed.caa_refusal if observed else "",
         "id": policy_id(render_policy(policy)) if policy else None,
         "mode": policy.mode if policy else None,
         "mx": list(policy.mx) if policy else [],
@@ -101,69 +103,3 @@ def _entry(desired: Desired, decision: Decision) -> Document:
         "conditions": None if conditions is None else {name: _text(since) for name, since in conditions.items()},
         "holds": [{"code": hold.code, "message": hold.message, "until": _text(hold.until)} for hold in decision.holds],
     }
-
-
-def _prepare(desired: Desired, decision: Decision, observed: Observed, live: Document, site: Site) -> list[Document]:
-    """Records that do no harm before the policy is served, and that certificates may need."""
-    if not decision.serve:
-        return []
-    sets = []
-    if desired.manage_address and decision.certificate and observed.address != ADDRESS_OURS:
-        sets.extend(_address_sets(desired, site))
-    # None: DNS did not say what stands there.
-    foreign = live["foreign_tlsrpt_records"]
-    if desired.tlsrpt and (foreign == [] or (foreign and desired.replace_foreign)):
-        sets.append(
-            _record_set(desired, f"_smtp._tls.{desired.domain}", "TXT", site, [render_tlsrpt_record(desired.tlsrpt)])
-        )
-    return sets
-
-
-def _announce(desired: Desired, decision: Decision, observed: Observed, live: Document, site: Site) -> list[Document]:
-    """Records that may change only when every policy host was proved, and those that go at the end."""
-    sets = []
-    values = []
-    if decision.record == ANNOUNCE and decision.policy is not None:
-        values = [render_sts_record(policy_id(render_policy(decision.policy)))]
-    if values or decision.record == REMOVE:
-        announced = _record_set(desired, f"_mta-sts.{desired.domain}", "TXT", site, values)
-        sets.append({**announced, **_expected(live)})
-    # A policy host that joins gets its first senders only now that it is known to serve.
-    partly_ours = observed.address == ADDRESS_OURS and set(observed.addresses) != set(site.addresses)
-    if values and desired.manage_address and partly_ours and not site.cname:
-        sets.extend(_address_sets(desired, site))
-    if decision.remove and desired.manage_address and observed.address == ADDRESS_OURS:
-        name = f"mta-sts.{desired.domain}"
-        sets.extend(_record_set(desired, name, rdtype, site, []) for rdtype in ("A", "AAAA", "CNAME"))
-    return sets
-
-
-def _expected(live: Document) -> Document:
-    """What was seen: another rollout may have changed it since, and its id is not to be replaced by an older one.
-
-    Nothing is expected where what was seen may not be the very text: records of others are cut, and made printable.
-    """
-    records = live["records"]
-    if records is None or live["foreign_records"] or not all(map(_is_whole, records)):
-        return {}
-    return {"expected": list(records)}
-
-
-def _is_whole(text: str) -> bool:
-    return len(text) < SEEN_LIMIT and text.isascii() and not set(text) & {"?", "\\"}
-
-
-def _address_sets(desired: Desired, site: Site) -> list[Document]:
-    name = f"mta-sts.{desired.domain}"
-    values: dict[str, list[str]] = {"A": [], "AAAA": [], "CNAME": []}
-    if site.cname:
-        values["CNAME"] = [site.cname]
-    else:
-        for address in site.addresses:
-            values["AAAA" if ipaddress.ip_address(address).version == 6 else "A"].append(address)
-    # The types that are not wanted are emptied in the same step: a CNAME tolerates nothing beside it.
-    return [_record_set(desired, name, rdtype, site, texts) for rdtype, texts in sorted(values.items())]
-
-
-def _record_set(desired: Desired, name: str, rdtype: str, site: Site, values: list[str]) -> Document:
-    return {"item": desired.domain, "name": name, "type": rdtype, "ttl": site.ttl, "values": values}

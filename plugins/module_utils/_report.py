@@ -104,7 +104,7 @@ def _domain(entry: Document, dns: t.Sequence[Document], run: Run) -> Document:
         for result in dns
         if result["status"] == "failed"
     ]
-    announcement = _announcement(entry, dns, run.check_mode)
+    announcement = _announcement(entry, dns, run)
     return {
         "domain": entry["domain"],
         "stage": "pending" if failed else entry["stage"],
@@ -126,19 +126,26 @@ def _hold(hold: Document) -> Document:
     return {**hold, "waits": kind.waits, "remedy": kind.remedy}
 
 
-def _announcement(entry: Document, dns: t.Sequence[Document], check_mode: bool) -> str:
+def _announcement(entry: Document, dns: t.Sequence[Document], run: Run) -> str:
     """What became of the record in DNS; nothing for one that was left as it is."""
     done, planned, there = {
         "announce": (ANNOUNCED, TO_COME, IN_PLACE),
         "remove": (REMOVED, TO_GO, GONE),
     }.get(entry["record"], ("", "", ""))
     for result in dns:
-        if result["name"].rstrip(".") == f"_mta-sts.{entry['domain']}" and result["type"] == "TXT":
+        if result["name"].rstrip(".") == entry["record_name"] and result["type"] == "TXT":
             if result["status"] == "changed" and _values(result["before"]) != _values(result["after"]):
-                return planned if check_mode else done
+                return planned if run.check_mode else done
             # Another TTL is no other announcement.
-            return "" if result["status"] == "failed" else there
-    return ""
+            return there if result["status"] in ("ok", "changed") else ""
+    # What was seen in place is not asked for again.
+    return there if entry["record"] == "announce" and _seen_id(entry, run) == entry["id"] else ""
+
+
+def _seen_id(entry: Document, run: Run) -> t.Optional[str]:
+    """The id that DNS had before the run."""
+    found: dict[str, t.Optional[str]] = {} if run.observed is None else run.observed["domains"].get(entry["domain"], {})
+    return found.get("record_id")
 
 
 def _values(record_set: t.Optional[Document]) -> list[str]:
@@ -149,10 +156,10 @@ def _record_id(entry: Document, announcement: str, run: Run) -> t.Optional[str]:
     """The id that DNS has after the run."""
     if announcement in (ANNOUNCED, IN_PLACE):
         identifier: t.Optional[str] = entry["id"]
-    elif announcement in (REMOVED, GONE) or run.observed is None:
+    elif announcement in (REMOVED, GONE):
         identifier = None
     else:
-        identifier = run.observed["domains"].get(entry["domain"], {}).get("record_id")
+        identifier = _seen_id(entry, run)
     return identifier
 
 

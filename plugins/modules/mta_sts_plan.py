@@ -43,7 +43,7 @@ options:
       - What every domain shall end up as, as in the variable C(mta_sts_domains).
       - Every mistake in any entry is reported, all in one message, and then no plan is written.
       - The keys of an entry are C(domain), C(mx), C(mode), C(max_age), C(tlsrpt), C(state), C(manage_address),
-        C(replace_foreign), C(testing_days) and C(gate); see the guide of this collection.
+        C(replace_foreign), C(delegation), C(tlsrpt_others), C(testing_days) and C(gate); see the guide of this collection.
     type: list
     elements: raw
     required: true
@@ -77,9 +77,32 @@ options:
     type: str
     default: ''
   ttl:
-    description: The TTL of the planned DNS records, in seconds.
+    description: The TTL of the planned DNS records of domains that are where they shall be, in seconds.
     type: int
     default: 3600
+  ttl_changing:
+    description:
+      - The TTL of the records of domains with something about to change, in seconds, if it is shorter than O(ttl).
+        These are new domains, and those on the way to enforce or out, or with MX hosts that move.
+    type: int
+    default: 300
+    version_added: 0.2.0
+  others_apply:
+    description:
+      - Whether the planned records are put into DNS by somebody else, from files that tell all of them.
+      - The plan then names those that are in place, too, and no certificate before the name leads to the policy hosts.
+    type: bool
+    default: false
+    version_added: 0.2.0
+  caa_identities:
+    description:
+      - The domain names that the certification authority takes for its own in CAA records (RFC 8659), as V(letsencrypt.org).
+      - With O(observed) that tells CAA records, no certificate is asked for where they forbid it. Without any identities,
+        that is where they forbid everybody.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
   served:
     description: Directory with one results document of M(postmaster.mta_sts.mta_sts_policies_info) per policy host.
     type: path
@@ -207,6 +230,18 @@ def moment(text: t.Optional[str]) -> dt.datetime:
     return time.astimezone(dt.timezone.utc)
 
 
+def site_of(params: t.Mapping[str, t.Any]) -> Site:
+    """What all domains share. Raises ValueError for a policy host that has no address."""
+    return Site(
+        hosts=resolve_hosts(params["policy_hosts"]),
+        cname=params["cname"].lower().rstrip("."),
+        ttl=params["ttl"],
+        ttl_changing=params["ttl_changing"],
+        others_apply=params["others_apply"],
+        caa_identities=tuple(params["caa_identities"]),
+    )
+
+
 def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec={
@@ -217,6 +252,9 @@ def main() -> t.NoReturn:
             "policy_hosts": {"type": "dict", "required": True},
             "cname": {"type": "str", "default": ""},
             "ttl": {"type": "int", "default": 3600},
+            "ttl_changing": {"type": "int", "default": 300},
+            "others_apply": {"type": "bool", "default": False},
+            "caa_identities": {"type": "list", "elements": "str", "default": []},
             "served": {"type": "path"},
             "ledgers": {"type": "path"},
             "observed": {"type": "path"},
@@ -229,7 +267,7 @@ def main() -> t.NoReturn:
     params = module.params
     try:
         domains = read_domains(params["domains"], {"testing_days": params["testing_days"], **params["defaults"]})
-        site = Site(resolve_hosts(params["policy_hosts"]), params["cname"], params["ttl"])
+        site = site_of(params)
         evidence = Evidence(
             served=read_documents(params["served"]) if params["served"] else {},
             ledgers=read_documents(params["ledgers"]) if params["ledgers"] else None,

@@ -67,6 +67,19 @@ options:
     type: list
     elements: str
     default: []
+  find_authorities:
+    description:
+      - Without O(authorities), whether the name servers of the zone that a name lies in are found out and asked first.
+      - For those who publish records, and must not decide from what a resolver remembers. It takes some more questions.
+    type: bool
+    default: false
+    version_added: 0.2.0
+  caa:
+    description:
+      - Whether to look at the CAA records, too, that hold for each policy host's name (RFC 8659). They are told, and no finding.
+    type: bool
+    default: false
+    version_added: 0.2.0
   ca_file:
     description: PEM file with the certificates to trust, in place of the system's, on the host where the module runs.
     type: path
@@ -220,6 +233,8 @@ def settings_of(params: t.Mapping[str, t.Any]) -> Settings:
         resolvers=[parse_server(server) for server in params["resolvers"]],
         authorities=[resolve_server(server) for server in params["authorities"]],
         ca_file=params["ca_file"],
+        find_authorities=params["find_authorities"],
+        caa=params["caa"],
         reach=Reach(
             timeout=params["timeout"],
             https_port=params["https_port"],
@@ -263,6 +278,8 @@ def main() -> t.NoReturn:
             "policy_hosts": {"type": "dict", "default": {}},
             "resolvers": {"type": "list", "elements": "str", "default": []},
             "authorities": {"type": "list", "elements": "str", "default": []},
+            "find_authorities": {"type": "bool", "default": False},
+            "caa": {"type": "bool", "default": False},
             "ca_file": {"type": "path"},
             "timeout": {"type": "float", "default": 10},
             "concurrency": {"type": "int", "default": 128},

@@ -33,7 +33,12 @@ def observed(record_id: str = "") -> dict[str, t.Any]:
         "addresses": [],
         "records": [],
         "foreign_records": [],
+        "tlsrpt": [],
+        "tlsrpt_records": [],
         "foreign_tlsrpt_records": [],
+        "ttls": {},
+        "aliases": {},
+        "caa": None,
         "findings": [],
     }
     seen: dict[str, t.Any] = {"record_id": None, "policy": None, "mx": ["mx1.example.net"], "mx_ttl": 300, **known}

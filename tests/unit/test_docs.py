@@ -205,7 +205,8 @@ def test_the_summary_in_the_guide_is_the_real_one() -> None:
     def entry(domain: str, stage: str, *holds: tuple[str, str, str | None], **more: t.Any) -> dict[str, t.Any]:
         values = {"mode": "testing", "mx": ["mx"], "max_age": 86400, "id": "3f2a9c01", "remove": False, **more}
         held = [{"code": code, "message": message, "until": until} for code, message, until in holds]
-        return {"domain": domain, "stage": stage, "record": "announce", "holds": held, **values}
+        named = {"domain": domain, "record_name": f"_mta-sts.{domain}"}
+        return {**named, "stage": stage, "record": "announce", "holds": held, **values}
 
     elsewhere = "mta-sts.broken.example leads to 192.0.2.7, which is no policy host"
     entries = [
@@ -272,7 +273,12 @@ def test_every_key_of_an_entry_is_documented() -> None:
     fields = _inventory.Desired.__dataclass_fields__
     table = rows(ROLLOUT, "key")
     assert set(table) == set(fields)
-    defaults = {"mx": "required unless ``state`` is ``absent``", "domain": "required", "tlsrpt": "``[]``"}
+    defaults = {
+        "mx": "required unless ``state`` is ``absent``",
+        "domain": "required",
+        "tlsrpt": "``[]``",
+        "delegation": "``''``",
+    }
     # What already enforces stays so.
     defaults["mode"] = "``testing``, or ``enforce`` for a domain that already enforces"
     for name, field in fields.items():

@@ -17,6 +17,7 @@ PREFIX = "ansible_collections.postmaster.mta_sts.plugins.module_utils."
 
 # Room by room, as the design has them. A file that is in no room fails the test.
 PURE = {
+    "_caa",
     "_checks",
     "_evidence",
     "_finding",
@@ -27,6 +28,7 @@ PURE = {
     "_metrics",
     "_names",
     "_observed",
+    "_obstacle",
     "_page",
     "_page_data",
     "_plan",
@@ -35,7 +37,9 @@ PURE = {
     "_record",
     "_report",
     "_screen",
+    "_tlsrpt_record",
     "_verification",
+    "_wanted_records",
 }
 DISK = {"_certificates", "_document", "_ledger", "_publication", "_webroot"}
 NETWORK = {

@@ -21,6 +21,7 @@ from .message import (
     AA,
     AAAA,
     AD,
+    CAA,
     CD,
     MX,
     NOERROR,
@@ -53,6 +54,10 @@ except ImportError:  # reported by the modules, which need it
 ADDRESS_LIMIT = 16
 # So many zones may be cut off above a name before its own is no longer looked for.
 ZONES_ABOVE = 16
+# More properties than that tell nothing more about who may issue.
+CAA_LIMIT = 32
+# So many of a zone's name servers are asked before a resolver is.
+SERVERS_ASKED = 3
 # So many look-ups at a time: each has a socket of its own, and a process may not have very many.
 CONCURRENT = 512
 # An authority that did not answer so many times on end is asked no more: every time costs a time-out.
@@ -60,7 +65,9 @@ SILENCES = 32
 # A question is asked anew after these shares of the time that there is: messages are lost now and then.
 WAITS = (1 / 6, 1 / 3, 1 / 2)
 
-_TYPES = {A: "A", NS: "NS", MX: "MX", TXT: "TXT", AAAA: "AAAA", TLSA: "TLSA"}
+_TYPES = {A: "A", NS: "NS", MX: "MX", TXT: "TXT", AAAA: "AAAA", TLSA: "TLSA", CAA: "CAA"}
+# In place of a server: not those that are asked first, whatever they are.
+_RESOLVERS = "resolvers"
 
 Strings = tuple[str, ...]
 
@@ -93,6 +100,14 @@ class Tlsa(t.NamedTuple):
     selector: int
     matching: int
     data: bytes
+
+
+class CaaProperty(t.NamedTuple):
+    """RFC 8659 4.1; the tag in lower case."""
+
+    flags: int
+    tag: str
+    value: str
 
 
 class _Found(t.NamedTuple):
@@ -162,13 +177,17 @@ class Lookup:
         timeout: float,
         sources: t.Sequence[str] = (),
         authority_port: int = 53,
+        *,
+        find_authorities: bool = False,
     ) -> None:
         """C(resolvers) defaults to the system's; C(authorities) are asked first and without recursion.
 
-        Raises ValueError when the system has none.
+        With C(find_authorities) and none given, these are the name servers of the zone that a name lies in.
+        Raises ValueError when the system has no resolver.
         """
         self._resolvers = list(resolvers) or system_resolvers()
         self._authorities = list(authorities)
+        self._find_authorities = find_authorities and not authorities
         self._timeout = timeout
         self._authority_port = authority_port
         self._transport = Transport(sources)
@@ -204,11 +223,23 @@ class Lookup:
         found = await self._ask(name, TLSA)
         return _answer(found, tuple(Tlsa(data[0], data[1], data[2], data[3:]) for data in found.data))
 
-    async def name_servers(self, name: str) -> Answer:
+    async def caa(self, name: str) -> tuple[str, tuple[CaaProperty, ...]]:
+        """The CAA properties that hold for a name, and the name at which they stand (RFC 8659 3)."""
+        wire = _checked(name)
+        for _label in range(ZONES_ABOVE):
+            found = await self._ask(to_text(wire), CAA)
+            if found.data:
+                return to_text(wire), tuple(map(_caa_property, found.data[:CAA_LIMIT]))
+            wire = parent(wire)
+            if not wire[0]:
+                break
+        return "", ()
+
+    async def name_servers(self, name: str, server: str = "") -> Answer:
         """The name servers of the zone that a name lies in."""
         wire = _checked(name)
         for _zone in range(ZONES_ABOVE):
-            found = await self._ask(to_text(wire), NS)
+            found = await self._ask(to_text(wire), NS, server)
             # Where there is an alias there is no zone.
             if found.data and not found.alias:
                 return _answer(found, tuple(sorted(map(to_text, found.data))))
@@ -233,39 +264,63 @@ class Lookup:
         key = (name, rdtype, server)
         task = self._answers.get(key)
         if task is None:
-            task = self._answers[key] = asyncio.ensure_future(self._in_turn(*key))
+            task = self._answers[key] = asyncio.ensure_future(self._named(*key))
             # It is no mistake if in the end nobody wants to know.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
 
-    async def _in_turn(self, name: str, rdtype: int, server: str) -> _Found:
-        async with self._turns:
-            try:
-                wire = _checked(name)
-                if server:
-                    return await self._ask_one(wire, rdtype, (server, self._authority_port))
-                return await self._look_up(wire, rdtype)
-            except DnsFailure as error:
-                raise type(error)(f"{name} {_TYPES[rdtype]}: {error}") from None
+    async def _named(self, name: str, rdtype: int, server: str) -> _Found:
+        try:
+            wire = _checked(name)
+            if server == _RESOLVERS:
+                return await self._ask_resolvers(wire, rdtype)
+            if server:
+                return await self._ask_one(wire, rdtype, (server, self._authority_port))
+            return await self._look_up(wire, rdtype)
+        except DnsFailure as error:
+            raise type(error)(f"{name} {_TYPES[rdtype]}: {error}") from None
 
     async def _look_up(self, name: bytes, rdtype: int) -> _Found:
         # What TLSA records are worth only a resolver can tell, who validates them.
-        found = await self._ask_authorities(name, rdtype) if self._authorities and rdtype != TLSA else None
-        if found is not None and (found.data or not found.alias):
-            return found
-        # An authority knows an alias, but not always where it ends.
-        asked = found.alias if found else name
-        reply = await self._resolve(asked, rdtype)
-        result = _follow(reply, asked, rdtype)
-        if not result.data and reply.rcode != NXDOMAIN and not reply.flags & RA and not result.zone:
+        if rdtype == TLSA:
+            return await self._ask_resolvers(name, rdtype)
+        found = await self._ask_authorities(name, rdtype)
+        told = found or await self._ask_resolvers(name, rdtype)
+        if not told.alias or (found and found.data) or not self._has_authorities:
+            return told
+        # An authority knows an alias, but not always where it ends, and a resolver may hold yesterday's answer.
+        end = await self._ask_authorities(told.alias, rdtype)
+        if end is None and not found:
+            return told
+        end = end or await self._ask_resolvers(told.alias, rdtype)
+        return end._replace(secure=False, alias=end.alias or told.alias)
+
+    @property
+    def _has_authorities(self) -> bool:
+        return bool(self._authorities) or self._find_authorities
+
+    async def _ask_resolvers(self, name: bytes, rdtype: int) -> _Found:
+        reply = await self._resolve(name, rdtype)
+        found = _follow(reply, name, rdtype)
+        if not found.data and reply.rcode != NXDOMAIN and not reply.flags & RA and not found.zone:
             raise DnsFailure("the server that was asked is no resolver and does not know")
-        return result._replace(secure=False, alias=result.alias or asked) if found else result
+        return found
 
     async def _ask_authorities(self, name: bytes, rdtype: int) -> t.Optional[_Found]:
-        for server in self._authorities:
+        for server in await self._authorities_of(name):
             with contextlib.suppress(DnsFailure):
                 return await self._ask_one(name, rdtype, server)
         return None
+
+    async def _authorities_of(self, name: bytes) -> t.Sequence[Server]:
+        if not self._find_authorities:
+            return self._authorities
+        addresses: list[str] = []
+        with contextlib.suppress(DnsFailure):
+            for server in (await self.name_servers(to_text(name), _RESOLVERS)).records[:SERVERS_ASKED]:
+                with contextlib.suppress(DnsFailure):
+                    addresses += (await self._ask(server, A, _RESOLVERS)).data[:1]
+        return [(address, self._authority_port) for address in addresses]
 
     async def _ask_one(self, name: bytes, rdtype: int, server: Server) -> _Found:
         """What a name server says with authority."""
@@ -310,7 +365,8 @@ class Lookup:
             wait = timeout * share / len(left)
             for server in tuple(left):
                 try:
-                    reply = await self._transport.ask(server, name, rdtype, flags, wait)
+                    async with self._turns:
+                        reply = await self._transport.ask(server, name, rdtype, flags, wait)
                 except Silence:
                     self._silences[server] += share == WAITS[-1]
                     continue
@@ -353,6 +409,12 @@ def _answer(found: _Found, records: tuple[t.Any, ...]) -> Answer:
 def _texts(found: _Found) -> Answer:
     # What stands for bytes that are no text must not pass for what a record may hold: backslashes would.
     return _answer(found, tuple(tuple(part.decode("utf-8", "replace") for part in one) for one in found.data))
+
+
+def _caa_property(data: bytes) -> CaaProperty:
+    """Raises nothing: what is no text is made one."""
+    end = 2 + data[1]
+    return CaaProperty(data[0], data[2:end].decode("ascii", "replace").lower(), data[end:].decode("utf-8", "replace"))
 
 
 def _alias(found: _Found) -> str:

@@ -26,7 +26,7 @@ from .._finding import Finding
 from .._policy import Policy
 from .._record import STS_VERSION, TLSRPT_VERSION, StsRecord, TlsrptRecord, report_target
 from .connect import Reach
-from .dns import Answer, DnsFailure, Lookup
+from .dns import Answer, CaaProperty, DnsFailure, Lookup
 from .https import Fetched, FetchFailure, fetch_policy, shake_hands
 from .mx import dns_finding
 from .tls import Certificate, Contexts, Document, certificate_finding, findings_of_session
@@ -42,12 +42,22 @@ MISPLACED: t.Final = ("{}", "mta-sts.{}")
 OLD_TLSRPT: t.Final = "_smtp-tlsrpt.{}"
 
 
+class Told(t.NamedTuple):
+    """What DNS says of a record set beside its data."""
+
+    ttl: t.Optional[int]
+    alias: str
+
+
 @dataclass
 class Seen:
     """What was seen of one domain. What is not known is none, which is not the same as that there is none."""
 
     domain: str
     wanted: t.Optional[Policy]
+    # What was told of a record set, by the kind of record: its TTL, and where an alias of its name leads.
+    told: dict[str, Told] = field(default_factory=dict)
+    caa: t.Optional[tuple[str, tuple[CaaProperty, ...]]] = None
     findings: list[Finding] = field(default_factory=list)
     record: t.Optional[StsRecord] = None
     texts: t.Optional[Texts] = None
@@ -85,9 +95,10 @@ class DomainProbe:
         self._turns = turns
         self._now = now
 
-    async def look_at(self, seen: Seen) -> None:
-        """All that only this domain has."""
-        await asyncio.gather(self._sts_record(seen), self._tlsrpt_record(seen), self._policy(seen), self._mx(seen))
+    async def look_at(self, seen: Seen, *, caa: bool) -> None:
+        """All that only this domain has; C(caa): also who may issue certificates for its policy host."""
+        work = [self._sts_record(seen), self._tlsrpt_record(seen), self._policy(seen), self._mx(seen)]
+        await asyncio.gather(*work, *([self._caa(seen)] if caa else []))
 
     # --- records ------------------------------------------------------------------------------------------
 
@@ -96,6 +107,7 @@ class DomainProbe:
         answer = await self._ask(seen, name, self._lookup.txt(name))
         if answer is None:
             return
+        seen.told["record"] = Told(answer.ttl, answer.alias)
         seen.texts = texts_at(answer.records, STS_VERSION)
         seen.record_secure = answer.secure
         if await self._is_dangling(seen, name, answer):
@@ -171,6 +183,7 @@ class DomainProbe:
         answer = await self._ask(seen, name, self._lookup.txt(name))
         if answer is None:
             return
+        seen.told["tlsrpt"] = Told(answer.ttl, answer.alias)
         seen.tlsrpt_texts = texts_at(answer.records, TLSRPT_VERSION)
         if await self._is_dangling(seen, name, answer):
             return
@@ -194,6 +207,14 @@ class DomainProbe:
             return True
         return any(one.records for one in addresses)
 
+    async def _caa(self, seen: Seen) -> None:
+        """Which certification authorities may issue for the policy host's name."""
+        name = f"mta-sts.{seen.domain}"
+        try:
+            seen.caa = await self._lookup.caa(name)
+        except DnsFailure as error:
+            seen.findings.append(dns_finding(name, error))
+
     # --- the policy ---------------------------------------------------------------------------------------
 
     async def _policy(self, seen: Seen) -> None:
@@ -201,6 +222,7 @@ class DomainProbe:
         answer = await self._ask(seen, name, self._lookup.addresses(name))
         if answer is None:
             return
+        seen.told["address"] = Told(answer.ttl, answer.alias)
         seen.addresses = answer.records
         if not answer.records:
             if not await self._is_dangling(seen, name, answer):

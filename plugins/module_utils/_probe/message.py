@@ -21,7 +21,7 @@ try:
 except ImportError:  # reported by the modules, which need it
     pass
 
-A, NS, CNAME, SOA, MX, TXT, AAAA, TLSA = 1, 2, 5, 6, 15, 16, 28, 52
+A, NS, CNAME, SOA, MX, TXT, AAAA, TLSA, CAA = 1, 2, 5, 6, 15, 16, 28, 52, 257
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP = 0, 1, 2, 3, 4
 # Flags: answer, authoritative, truncated, recursion desired and available, authentic data, checking disabled.
 QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
@@ -223,6 +223,8 @@ def _data(data: bytes, at: int, length: int, rdtype: int) -> t.Any:
         return socket.inet_ntop(socket.AF_INET if rdtype == A else socket.AF_INET6, data[at:end])
     elif rdtype == TLSA and length < 4:
         raise MessageError("a TLSA record is garbled")
+    elif rdtype == CAA and (length < 2 or not 0 < data[at + 1] <= length - 2):
+        raise MessageError("a CAA record is garbled")
     else:
         return data[at:end]
     if at != end or not length:

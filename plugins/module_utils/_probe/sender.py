@@ -17,7 +17,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._checks import TOLD_LIMIT, check_dane, check_id, check_mx, verdict_of
-from .._finding import ERROR, KINDS, Finding, worst
+from .._finding import ERROR, KINDS, Finding, printable, worst
 from .._policy import Policy, policy_id
 from .._record import report_target
 from .connect import CONNECTIONS, Reach
@@ -40,6 +40,9 @@ class Settings:
     resolvers: t.Sequence[Server] = ()
     authorities: t.Sequence[Server] = ()
     ca_file: t.Optional[str] = None
+    # Without given authorities: those of each zone are found out and asked. Whether to look at CAA records, too.
+    find_authorities: bool = False
+    caa: bool = False
     reach: Reach = field(default_factory=Reach)
     # At a time, in each of the processes.
     concurrency: int = 128
@@ -50,7 +53,10 @@ class Settings:
 def lookup_of(settings: Settings) -> Lookup:
     """Look-ups as the settings want them, for the running event loop. Raises ValueError when there is no resolver."""
     reach = settings.reach
-    return Lookup(settings.resolvers, settings.authorities, reach.timeout, reach.sources, reach.dns_port)
+    return Lookup(
+        settings.resolvers, settings.authorities, reach.timeout, reach.sources, reach.dns_port,
+        find_authorities=settings.find_authorities,
+    )  # fmt: skip
 
 
 def observe(domains: t.Mapping[str, t.Optional[Policy]], settings: Settings) -> Document:
@@ -135,6 +141,7 @@ class _Sender:
     def __init__(self, settings: Settings, told: Told) -> None:
         self._told = told
         self._reach = settings.reach
+        self._caa = settings.caa
         self._contexts = contexts(settings.ca_file)
         self._lookup = lookup_of(settings)
         self._turns = asyncio.Semaphore(CONNECTIONS)
@@ -150,7 +157,7 @@ class _Sender:
         seen = Seen(*domain)
         try:
             async with asyncio.timeout(self._reach.deadline):
-                await self._domains.look_at(seen)
+                await self._domains.look_at(seen, caa=self._caa)
         except TimeoutError:
             seen.findings.append(self._incomplete(seen.domain))
         except Exception as error:
@@ -277,6 +284,7 @@ def _document(seen: Seen, findings: t.Sequence[Finding]) -> Document:
         "records": texts.ours if texts else None,
         "foreign_records": texts.foreign if texts else None,
         "tlsrpt": list(seen.tlsrpt.rua) if seen.tlsrpt else [],
+        "tlsrpt_records": tlsrpt_texts.ours if tlsrpt_texts else None,
         "foreign_tlsrpt_records": tlsrpt_texts.foreign if tlsrpt_texts else None,
         "addresses": None if seen.addresses is None else list(seen.addresses),
         "policy": {"id": policy_id(seen.body), "mode": policy.mode, "mx": list(policy.mx), "max_age": policy.max_age}
@@ -284,7 +292,18 @@ def _document(seen: Seen, findings: t.Sequence[Finding]) -> Document:
         else None,
         "mx": None if seen.mx is None else list(seen.mx),
         "mx_ttl": seen.mx_ttl,
+        "ttls": {kind: told.ttl for kind, told in sorted(seen.told.items())},
+        "aliases": {kind: told.alias for kind, told in sorted(seen.told.items()) if told.alias},
+        "caa": _caa(seen),
         "dnssec": {"record": seen.record_secure, "mx": seen.mx_secure},
         "certificates": sorted(seen.certificates, key=lambda one: str(one["subject"])),
         "findings": [finding.to_dict() for finding in findings],
     }
+
+
+def _caa(seen: Seen) -> t.Optional[Document]:
+    if seen.caa is None:
+        return None
+    name, properties = seen.caa
+    records = [{"flags": one.flags, "tag": printable(one.tag), "value": printable(one.value)} for one in properties]
+    return {"name": name, "records": records}

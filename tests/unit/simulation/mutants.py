@@ -12,7 +12,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import rollout
-from ansible_collections.postmaster.mta_sts.plugins.module_utils import _evidence, _history, _lifecycle, _plan
+from ansible_collections.postmaster.mta_sts.plugins.module_utils import (
+    _evidence,
+    _history,
+    _lifecycle,
+    _plan,
+    _wanted_records,
+)
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._history import History, Outstanding
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import DEFAULT_MAX_AGE, Desired
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import Ledger
@@ -20,6 +26,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._lifecycle impo
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._observed import Observed
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy_files import bodies_by_domain, render_files
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._wanted_records import WantedRecords
 from rollout import NO_TROUBLE, Trouble
 from world import DAY, HOUR, MINUTE, MX_HOSTS, Document, PolicyHost
 
@@ -35,7 +42,7 @@ MX_FAILURES, WAS_ENFORCING = _lifecycle.mx_failures, _lifecycle.was_enforcing
 LEAVE_WITH, WITHDRAW = _lifecycle._policy_to_leave_with, _lifecycle._withdraw
 HISTORY_OF = _evidence.Histories.of
 OBSERVED_OF, PROOF = _evidence.observed_of, _evidence._proof
-ENTRY, EXPECTED, MAKE_PLAN, RECORD_SET = _plan._entry, _plan._expected, _plan.make_plan, _plan._record_set
+ENTRY, MAKE_PLAN, RECORD_SETS = _plan._entry, _plan.make_plan, WantedRecords._record
 RECORD = Ledger.record
 PUBLISH, SERVE = rollout.Rollout._publish, rollout.Rollout._serve
 
@@ -67,8 +74,8 @@ def current_and_interrupted(self: History, now: dt.datetime) -> tuple[Policy, ..
     return (*CURRENT(self, now), *(one.policy for one in self.served if one.interrupted))
 
 
-def entry_of_a_ledger_that_knows(desired: Desired, decision: Decision) -> Document:
-    return ENTRY(desired, replace(decision, after_unknown=False))
+def entry_of_a_ledger_that_knows(desired: Desired, decision: Decision, observed: t.Optional[Observed]) -> Document:
+    return ENTRY(desired, replace(decision, after_unknown=False), observed)
 
 
 # --- decisions --------------------------------------------------------------------------------------------
@@ -122,7 +129,7 @@ def silence_is_an_answer(*args: t.Any) -> t.Optional[Observed]:
 def plan_without_orphans(*args: t.Any) -> Document:
     plan = MAKE_PLAN(*args)
     gone = Decision("absent", None, (), args[-1], remove=True)
-    plan["domains"] += [ENTRY(Desired(name, ()), gone) for name in plan["orphans"]]
+    plan["domains"] += [ENTRY(Desired(name, ()), gone, None) for name in plan["orphans"]]
     return plan
 
 
@@ -134,9 +141,12 @@ def plan_if_all_are_well(domains: t.Any, *args: t.Any) -> Document:
     return plan
 
 
-def appended(live: Document) -> Document:
-    """For want of a better place: what is expected is said last, so it may say more."""
-    return {**EXPECTED(live), "values": [*(live["records"] or ()), "v=STSv1; id=another"]}
+def appended(self: WantedRecords, values: list[str], expected: t.Optional[list[str]]) -> list[Document]:
+    return RECORD_SETS(self, [*(self.observed.records or ()), *values, "v=STSv1; id=another"], expected)
+
+
+def bytes_and_more(body: bytes) -> str:
+    return hashlib.sha256(body + b" ").hexdigest()[:32]
 
 
 # --- policy hosts -----------------------------------------------------------------------------------------
@@ -242,16 +252,17 @@ MUTANTS = {
         likely(breakdowns=("rebuilt",), troubles=(NO_TROUBLE, Trouble(probe="dns"))),
     ),
     "ids are not those of the bytes": Mutant(
-        [(_plan, "policy_id", lambda body: hashlib.sha256(body + b" ").hexdigest()[:32])]
+        [(_plan, "policy_id", bytes_and_more), (_wanted_records, "policy_id", bytes_and_more)]
     ),
-    "records are appended": Mutant([(_plan, "_expected", appended)]),
-    "any record may be replaced": Mutant([(_plan, "_expected", returning({}))]),
+    "records are appended": Mutant([(WantedRecords, "_record", appended)]),
+    "any record may be replaced": Mutant([(_plan, "expected_record", returning(None))]),
     "any revision will do": Mutant([(Ledger, "record", record_for_any_plan)]),
     "any clock will do": Mutant(
         [(_evidence, "_wrong_clocks", returning(()))], likely(troubles=(NO_TROUBLE, Trouble(skew=40 * DAY)))
     ),
     "ledgers that are not read do not matter": Mutant(
-        [(_evidence, "_unread", returning(()))], likely(breakdowns=("away",), changes=({"state": "absent"},))
+        [(_evidence, "_unread", returning(()))],
+        likely(breakdowns=("away",), changes=({"state": "absent"},), waits=(HOUR, "due")),
     ),
     "files come before the ledger": Mutant([(rollout.Rollout, "_serve", serve_and_record_then)]),
     "the ledger is settled before the files": Mutant([(rollout.Rollout, "_publish", settle_and_write_then)]),

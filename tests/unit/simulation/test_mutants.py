@@ -18,7 +18,7 @@ def searched(mutant: Mutant) -> t.Callable[[], None]:
     """Any stories at all, until one shows it."""
     machine = type("Story", (Simulation,), mutant.likely or {})
     told = settings(
-        max_examples=3000,
+        max_examples=6000,
         stateful_step_count=50,
         deadline=None,
         database=None,

@@ -267,7 +267,12 @@ def live(**more: t.Any) -> Document:
         "addresses": [],
         "records": [],
         "foreign_records": [],
+        "tlsrpt": [],
+        "tlsrpt_records": [],
         "foreign_tlsrpt_records": [],
+        "ttls": {},
+        "aliases": {},
+        "caa": None,
         "findings": [],
     }
     return {"record_id": None, "policy": None, "mx": ["mx.example.net"], "mx_ttl": 300, **nothing, **more}

@@ -95,7 +95,10 @@ WRONG: list[tuple[t.Any, str]] = [
         "[0] example.com: mx: 200 patterns make a policy of ",
     ),
     ({"domain": "example.com", "mx": MX, "Mode": "none"}, "[0] example.com: unknown key 'Mode'; did you mean 'mode'?"),
-    ({"domain": "example.com", "mx": MX, "zzz": 1}, "[0] example.com: unknown key 'zzz'; known are domain, "),
+    (
+        {"domain": "example.com", "mx": MX, "zzz": 1},
+        "[0] example.com: unknown key 'zzz'; known are delegation, ",
+    ),
 ]
 
 

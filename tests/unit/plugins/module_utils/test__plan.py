@@ -29,7 +29,12 @@ def observed(domain: str = "a.example", **more: t.Any) -> Document:
         "addresses": [],
         "records": [],
         "foreign_records": [],
+        "tlsrpt": [],
+        "tlsrpt_records": [],
         "foreign_tlsrpt_records": [],
+        "ttls": {},
+        "aliases": {},
+        "caa": None,
         "findings": [],
     }
     seen = {"record_id": None, "policy": None, "mx": list(MX), "mx_ttl": 300, **nothing, **more}
@@ -99,7 +104,9 @@ def test_before_anything_is_seen_nothing_is_wanted_of_dns() -> None:
             "serve": False,
             "remove": False,
             "record": "keep",
+            "record_name": "_mta-sts.a.example",
             "certificate": False,
+            "certificate_refusal": "",
             "id": ID,
             **policy(),
             "found": None,
@@ -122,7 +129,7 @@ PREPARED: dict[str, tuple[Document, list[t.Any]]] = {
     "leads to us and elsewhere": ({"addresses": [*ALL, "192.0.2.7"]}, [TLSRPT]),
     "address not answered": ({"addresses": None}, [TLSRPT]),
     "record not answered": ({"foreign_records": None, "records": None}, []),
-    "TLSRPT not answered": ({"foreign_tlsrpt_records": None}, ADDRESSES),
+    "TLSRPT not answered": ({"tlsrpt_records": None, "foreign_tlsrpt_records": None}, ADDRESSES),
     "TLSRPT name has other records": ({"foreign_tlsrpt_records": ["v=spf1 -all"]}, ADDRESSES),
 }
 

@@ -37,7 +37,14 @@ Document = dict[str, t.Any]
 def entry(domain: str, stage: str = "testing", *holds: Document, **more: t.Any) -> Document:
     values = {"mode": "testing", "mx": ["mx.example.net"], "max_age": 86400, "id": ID, "remove": False, **more}
     record = "keep" if stage in ("pending", "absent") else "announce"
-    return {"domain": domain, "stage": stage, "holds": list(holds), "record": record, **values}
+    return {
+        "domain": domain,
+        "stage": stage,
+        "holds": list(holds),
+        "record": record,
+        "record_name": f"_mta-sts.{domain}",
+        **values,
+    }
 
 
 def enforcing(domain: str, *holds: Document) -> Document:
