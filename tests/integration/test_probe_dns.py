@@ -22,6 +22,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.dns impo
     CONCURRENT,
     SILENCES,
     Answer,
+    CaaProperty,
     DnsBogus,
     DnsFailure,
     Lookup,
@@ -58,7 +59,19 @@ RECORDS += "".join(f'large TXT "{str(number) * 100}"\n' for number in range(10, 
 SIGNED = (
     'txt TXT "signed"\nplain CNAME txt.plain.test.\n_25._tcp.mx TLSA 3 1 1 ab\nmx A 192.0.2.1\nmx AAAA 2001:db8::1\n'
 )
+OWN = """\
+@ NS ns
+ns A 127.0.0.1
+@ CAA 0 iodef "mailto:x@own.test"
+@ CAA 0 ISSUE "ca.test; validationmethods=http-01"
+below CAA 128 odd ""
+alias CNAME a.below
+kept TXT "old"
+"""
 ZONES = {
+    "own.test": OWN,
+    "top": "",
+    "customer.test": "kept CNAME kept.own.test.\n",
     "plain.test": RECORDS + "\\195\\032.odd A 192.0.2.9\nodd MX 1 \\195\\032.odd\n",
     "secure.test": SIGNED,
     "bogus.test": SIGNED,
@@ -141,6 +154,53 @@ def quiet(caplog: pytest.LogCaptureFixture) -> t.Iterator[None]:
     """The event loop has nothing to complain of."""
     yield
     assert [record.getMessage() for record in caplog.get_records("call")] == []
+
+
+# What may issue certificates
+
+ISSUE = (CaaProperty(0, "iodef", "mailto:x@own.test"), CaaProperty(0, "issue", "ca.test; validationmethods=http-01"))
+ODD = (CaaProperty(128, "odd", ""),)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("own.test", ("own.test", ISSUE)),
+        ("mta-sts.a.own.test", ("own.test", ISSUE)),
+        ("mta-sts.below.own.test", ("below.own.test", ODD)),
+        ("alias.own.test", ("own.test", ISSUE)),
+        ("mta-sts.a.top", ("", ())),
+    ],
+)
+def test_caa(world: World, name: str, found: tuple[str, tuple[CaaProperty, ...]]) -> None:
+    """RFC 8659 3: at the name, or at the next one above it that has any."""
+    stands, properties = look(world.resolver, lambda lookup: lookup.caa(name))
+    assert (stands, tuple(sorted(properties))) == found
+
+
+def test_caa_that_cannot_be_known(world: World) -> None:
+    with pytest.raises(DnsFailure, match="^test CAA: "):
+        look(world.resolver, lambda lookup: lookup.caa("mta-sts.plain.test"))
+
+
+# Yesterday's answer
+
+
+@pytest.mark.parametrize("name", ["kept.own.test", "kept.customer.test"])
+@pytest.mark.parametrize("given", [True, False])
+def test_authorities_know_what_a_resolver_does_not_know_yet(world: World, name: str, given: bool) -> None:
+    """Given or found out, and for an alias in a zone of somebody else, too."""
+    authorities = [world.server] if given else []
+    options: dict[str, t.Any] = {"authority_port": world.named.port, "find_authorities": True}
+
+    def seen(**options: t.Any) -> tuple[t.Any, ...]:
+        return look(world.resolver, lambda lookup: lookup.txt(name), **options).records
+
+    world.named.put("own.test", "kept.own.test", 300, "TXT", '"old"')
+    remembered = seen()
+    world.named.put("own.test", "kept.own.test", 300, "TXT", '"new"')
+    assert seen() == remembered
+    assert seen(authorities=authorities, **options) == (("new",),) != remembered
 
 
 # What there is

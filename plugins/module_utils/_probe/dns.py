@@ -300,7 +300,9 @@ class Lookup:
         return bool(self._authorities) or self._find_authorities
 
     async def _ask_resolvers(self, name: bytes, rdtype: int) -> _Found:
-        reply = await self._resolve(name, rdtype)
+        # One turn for each server that is asked, and none while others are waited for, who need one themselves.
+        async with self._turns:
+            reply = await self._resolve(name, rdtype)
         found = _follow(reply, name, rdtype)
         if not found.data and reply.rcode != NXDOMAIN and not reply.flags & RA and not found.zone:
             raise DnsFailure("the server that was asked is no resolver and does not know")
@@ -324,12 +326,13 @@ class Lookup:
 
     async def _ask_one(self, name: bytes, rdtype: int, server: Server) -> _Found:
         """What a name server says with authority."""
-        if self._silences[server] >= SILENCES:
-            raise DnsFailure(f"{server[0]} did not answer {SILENCES} times on end, and is asked no more")
-        try:
-            reply = await self._persist([server], name, rdtype, 0, self._timeout)
-        except _Refusal as error:
-            raise DnsFailure(str(error)) from None
+        async with self._turns:
+            if self._silences[server] >= SILENCES:
+                raise DnsFailure(f"{server[0]} did not answer {SILENCES} times on end, and is asked no more")
+            try:
+                reply = await self._persist([server], name, rdtype, 0, self._timeout)
+            except _Refusal as error:
+                raise DnsFailure(str(error)) from None
         if not reply.flags & AA:
             raise DnsFailure(f"{server[0]} answers without authority")
         return _follow(reply, name, rdtype)
@@ -365,8 +368,7 @@ class Lookup:
             wait = timeout * share / len(left)
             for server in tuple(left):
                 try:
-                    async with self._turns:
-                        reply = await self._transport.ask(server, name, rdtype, flags, wait)
+                    reply = await self._transport.ask(server, name, rdtype, flags, wait)
                 except Silence:
                     self._silences[server] += share == WAITS[-1]
                     continue

@@ -9,6 +9,7 @@ Private to this collection.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import typing as t
 from dataclasses import dataclass, field
@@ -209,11 +210,9 @@ class DomainProbe:
 
     async def _caa(self, seen: Seen) -> None:
         """Which certification authorities may issue for the policy host's name."""
-        name = f"mta-sts.{seen.domain}"
-        try:
-            seen.caa = await self._lookup.caa(name)
-        except DnsFailure as error:
-            seen.findings.append(dns_finding(name, error))
+        # Where DNS does not tell, nothing is known, and nothing wrong with what senders need.
+        with contextlib.suppress(DnsFailure):
+            seen.caa = await self._lookup.caa(f"mta-sts.{seen.domain}")
 
     # --- the policy ---------------------------------------------------------------------------------------
 
