@@ -24,6 +24,8 @@ Conditions = t.Mapping[str, dt.datetime]
 
 # The condition that a record was put there by us; its text stands behind it as a hash.
 OURS: t.Final = "tlsrpt "
+# What others have put there is not bounded, and a record of more characters fits into few answers.
+MERGED_LIMIT: t.Final = 1000
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def decide_tlsrpt(desired: Desired, observed: Observed, known: Conditions, now: 
         return TlsrptDecision(desired.tlsrpt, {**ours, **mine})
     if desired.tlsrpt_others == "merge" and observed.tlsrpt:
         merged = tuple(dict.fromkeys(observed.tlsrpt + desired.tlsrpt))
-        if merged == observed.tlsrpt or _can_be_rendered(merged):
+        if merged == observed.tlsrpt or _can_be_merged(merged):
             return TlsrptDecision(merged, {})
     told = f"{name} has a TLSRPT record of somebody else: {'; '.join(observed.tlsrpt_records)}"
     return TlsrptDecision(None, {}, (Hold("tlsrpt-others", told),))
@@ -82,9 +84,8 @@ def _digest(uris: Uris) -> str:
     return policy_id(",".join(uris).encode())
 
 
-def _can_be_rendered(uris: Uris) -> bool:
+def _can_be_merged(uris: Uris) -> bool:
     try:
-        render_tlsrpt_record(uris)
+        return len(render_tlsrpt_record(uris)) <= MERGED_LIMIT
     except RecordError:
         return False
-    return True

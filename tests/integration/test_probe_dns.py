@@ -179,7 +179,7 @@ def test_caa(world: World, name: str, found: tuple[str, tuple[CaaProperty, ...]]
 
 
 def test_caa_that_cannot_be_known(world: World) -> None:
-    with pytest.raises(DnsFailure, match="^test CAA: "):
+    with pytest.raises(DnsFailure, match=r"^test CAA: "):
         look(world.resolver, lambda lookup: lookup.caa("mta-sts.plain.test"))
 
 
