@@ -28,7 +28,7 @@ demo: setup ## roll MTA-STS out to real servers in containers, and look at the r
 
 test: setup packages ## everything that CI runs; each part shows what it said when it has ended
 	# Side by side, as molecule mostly waits for its hosts; the rest takes the time that it leaves.
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target NICE='nice -n 15' lint molecule unit sanity integration
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target NICE='nice -n 15' molecule-1 molecule-2 lint unit sanity integration
 
 lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	ruff check .
@@ -55,10 +55,19 @@ sanity: setup ## ansible-test sanity, on every Python that it finds and supports
 integration: setup packages ## each module against the real servers that it talks to
 	python -m pytest tests/integration
 
+# Two lanes, each with a lab of its own. What is not in the first is in the second.
+SCENARIOS := $(filter-out default,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
+LANE_1 := crashes lifecycle refusals
+LANE_2 = $(filter-out $(LANE_1),$(SCENARIOS))
+
 molecule: setup ## whole hosts: the playbooks and roles on a lab of real servers; one of them: make molecule SCENARIO=rollout
+	$(MAKE) --no-print-directory $(if $(SCENARIO),LANE_1=$(SCENARIO) molecule-1,--jobs=2 --output-sync=target molecule-1 molecule-2)
+
+molecule-%: setup
 	# What molecule remembers of an earlier run may no longer be true; the lab itself is looked at anew.
-	rm -rf $(ANSIBLE_HOME)/tmp/molecule.*
-	MOLECULE_GLOB='molecule/*/molecule.yml' molecule -c molecule/config.yml test $(if $(SCENARIO),-s $(SCENARIO),--all) --report
+	rm -rf $(ANSIBLE_HOME)/lane-$*
+	MTA_STS_LAB=test$* ANSIBLE_HOME=$(ANSIBLE_HOME)/lane-$* MOLECULE_GLOB='molecule/*/molecule.yml' \
+	  molecule -c molecule/config.yml test $(addprefix --scenario-name=,$(LANE_$*)) --report
 
 bench: setup packages $(VENV)-peers/.complete ## what one call for all domains costs, beside a task for each, and verification beside checkdmarc
 	python tests/bench/bench.py --peers $(VENV)-peers/bin/python

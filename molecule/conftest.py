@@ -19,7 +19,8 @@ import testinfra
 import testinfra.host
 
 ROOT = Path(__file__).resolve().parents[1]
-LAB = ROOT / ".lab/test"
+NAME = os.environ.get("MTA_STS_LAB") or "test"
+LAB = ROOT / ".lab" / NAME
 
 
 AGE = """
@@ -122,7 +123,7 @@ class Lab:
 
     def on_host(self, host: str, program: str, *arguments: str) -> subprocess.Popen[str]:
         """Begins to run a Python program on a host of the lab."""
-        command = ["python3", str(ROOT / "tests/lab/lab.py"), "ssh", "test", host, "--"]
+        command = ["python3", str(ROOT / "tests/lab/lab.py"), "ssh", NAME, host, "--"]
         command.append(shlex.join(["python3", "-c", program, *arguments]))
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
 
@@ -157,9 +158,9 @@ class Lab:
         script = f"server 127.0.0.1\n{command}\nsend\n"
         self.host("ns1").check_output("printf %s | nsupdate -y %s", script, key)
 
-    def lab_command(self, *arguments: str) -> None:
-        """Calls lab.py, as to stop a host."""
-        subprocess.run(["/usr/bin/env", "python3", str(ROOT / "tests/lab/lab.py"), *arguments], check=True)
+    def lab_command(self, command: str, host: str) -> None:
+        """Has lab.py do something to a host, as to stop it."""
+        subprocess.run(["/usr/bin/env", "python3", str(ROOT / "tests/lab/lab.py"), command, NAME, host], check=True)
 
 
 @pytest.fixture(scope="module")

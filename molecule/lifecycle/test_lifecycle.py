@@ -20,7 +20,8 @@ if t.TYPE_CHECKING:
 # For how long a sender may hold a policy of 30 days, by the guide.
 HELD = dt.timedelta(days=30, minutes=70)
 DAY, WEEK = dt.timedelta(days=1), dt.timedelta(days=7)
-ORG = {"domain": "example.org", "mx": ["mx1.lab.test"], "mode": "enforce"}
+REPORTS = "mailto:tls-reports@example.org"
+ORG = {"domain": "example.org", "mx": ["mx1.lab.test"], "mode": "enforce", "tlsrpt": [REPORTS]}
 NET = {"domain": "example.net", "mx": ["mx1.lab.test", "mx2.lab.test"], "mode": "enforce", "testing_days": 0}
 OLD = {"domain": "old.example", "mx": ["mx1.lab.test"], "mode": "enforce", "replace_foreign": True}
 
@@ -173,8 +174,10 @@ def test_the_record_goes_when_no_sender_can_hold_an_older_policy(lab: Lab) -> No
 def test_the_rest_goes_when_the_record_is_in_no_cache(lab: Lab) -> None:
     assert about(holds(step(lab, LEAVING)["example.org"])["withdrawal-record"]["until"], DAY)
     lab.age(days=1, minutes=1)
+    assert lab.dig("_smtp._tls.example.org") == [f'"v=TLSRPTv1; rua={REPORTS}"']
     assert step(lab, LEAVING)["example.org"]["stage"] == "withdrawing"
     assert lab.dig("mta-sts.example.org", "A") == []
+    assert lab.dig("_smtp._tls.example.org") == []
     for host in lab.policy_hosts:
         there = "find /var/lib/mta-sts /etc/letsencrypt /etc/nginx -name '*example.org*'"
         assert lab.host(host).check_output(there) == ""

@@ -54,11 +54,11 @@ def test_p1_a_policy_that_one_host_is_not_seen_to_serve_is_not_announced(lab: La
 
 def test_p1_and_p4_with_a_host_that_is_down_nothing_is_changed(lab: Lab) -> None:
     changed = [{**COM, "mode": "enforce"}, ORG]
-    lab.lab_command("stop", "test", "web2")
+    lab.lab_command("stop", "web2")
     try:
         without = lab.quick_rollout(mta_sts_domains=changed)
     finally:
-        lab.lab_command("start", "test", "web2")
+        lab.lab_command("start", "web2")
     assert without.status != 0
     # What web2 served, and thus what senders may hold, is not known.
     assert {hold["code"] for hold in lab.report()["example.com"]["holds"]} == {"ledger-unread"}

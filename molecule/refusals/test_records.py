@@ -1,0 +1,65 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Records that are not ours alone: of customers who keep their zones, of others who want reports, of who may issue."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import policy_id
+
+if t.TYPE_CHECKING:
+    from conftest import Lab
+
+CUSTOMER = {
+    "domain": "customer.example",
+    "mx": ["mx1.lab.test"],
+    "delegation": "lab.test",
+    "tlsrpt": ["mailto:a@lab.test"],
+}
+UNCERTIFIED = {"domain": "uncertified.example", "mx": ["mx1.lab.test"]}
+OLD = {"domain": "old.example", "mx": ["mx1.lab.test"], "tlsrpt": ["mailto:ours@lab.test"]}
+LINES = {kind: f"{kind}.customer.example. CNAME {kind}.customer.example.lab.test." for kind in ("_mta-sts", "mta-sts")}
+
+
+def holds(lab: Lab, domain: str) -> dict[str, str]:
+    return {hold["code"]: hold["message"] for hold in lab.report()[domain]["holds"]}
+
+
+def test_records_that_are_not_ours_alone(lab: Lab) -> None:
+    """A customer is told the two lines, others' reports go on, and a forbidden certificate is not asked for."""
+    theirs = '"v=TLSRPTv1; rua=mailto:theirs@example.net"'
+    lab.nsupdate(f"update add _smtp._tls.old.example. 5 TXT {theirs}")
+    first = lab.rollout(mta_sts_domains=[CUSTOMER, UNCERTIFIED, OLD])
+    assert first.status != 0
+    assert "Module failed" not in first.output
+    told = holds(lab, "customer.example")
+    assert all(line in told["delegation"] for line in LINES.values())
+    assert "_smtp._tls.customer.example.lab.test." in told["tlsrpt-delegation"]
+    # In our zone all is there that the customer will lead to, but for the id.
+    assert lab.dig("mta-sts.customer.example.lab.test", "A") == sorted(lab.addresses[n] for n in lab.policy_hosts)
+    assert lab.dig("_smtp._tls.customer.example.lab.test") == ['"v=TLSRPTv1; rua=mailto:a@lab.test"']
+    assert lab.dig("_mta-sts.customer.example.lab.test") == []
+    forbidden = holds(lab, "uncertified.example")
+    assert "let nobody issue" in forbidden["certificate"]
+    assert "let nobody issue" in forbidden["caa"]
+    assert lab.report()["old.example"]["stage"] == "testing"
+    assert "mailto:theirs@example.net" in holds(lab, "old.example")["tlsrpt-others"]
+    assert lab.dig("_smtp._tls.old.example") == [theirs]
+
+    for line in LINES.values():
+        name, rdtype, target = line.split()
+        lab.nsupdate(f"update add {name} 5 {rdtype} {target}")
+    lab.nsupdate("update delete uncertified.example. CAA")
+    merging = {**OLD, "tlsrpt_others": "merge"}
+    then = lab.quick_rollout(mta_sts_domains=[CUSTOMER, UNCERTIFIED, merging])
+    assert then.status == 0, then.output
+    identifier = policy_id(lab.curl("web2", "customer.example"))
+    assert lab.dig("_mta-sts.customer.example.lab.test") == [f'"v=STSv1; id={identifier}"']
+    assert f'"v=STSv1; id={identifier}"' in lab.dig("_mta-sts.customer.example")
+    assert lab.report()["uncertified.example"]["stage"] == "testing"
+    merged = '"v=TLSRPTv1; rua=mailto:theirs@example.net,mailto:ours@lab.test"'
+    assert lab.dig("_smtp._tls.old.example") == [merged]
+    again = lab.quick_rollout(mta_sts_domains=[CUSTOMER, UNCERTIFIED, merging])
+    assert again.status == 0, again.output
+    assert set(again.changed.values()) == {0}, again.output
