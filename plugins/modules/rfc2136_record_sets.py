@@ -214,8 +214,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._record_sets.record_set import (
-    DNSPYTHON_ERROR,
     InputError,
+    dnspython_error,
 )
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._record_sets.server import KEY_ALGORITHMS
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._record_sets.task import (
@@ -243,8 +243,9 @@ def main() -> t.NoReturn:
         required_one_of=EITHER,
         supports_check_mode=True,
     )
-    if DNSPYTHON_ERROR is not None:
-        module.fail_json(msg=missing_required_lib("dnspython >= 2.6"), exception=DNSPYTHON_ERROR)
+    missing = dnspython_error(2, 6)
+    if missing:
+        module.fail_json(msg=missing_required_lib("dnspython >= 2.6"), exception=missing)
     try:
         result = run(module.params, functools.partial(reconcile, module.params), check_mode=module.check_mode)
     except InputError as exc:

@@ -25,10 +25,15 @@ from .answers import Reading, answers_from_wildcard, for_each, read
 from .record_set import InputError, RecordSet, ServerError, SetError, contents, same, shown
 from .server import CONNECTIONS, PIPELINED, Server
 
-# How often servers that do not answer as wanted yet are asked again, in seconds.
+# When servers that do not answer as wanted yet are asked again: soon, then more and more seldom, in seconds.
+SOON_SECONDS = 0.05
 LOOK_SECONDS = 1.0
 
 T = t.TypeVar("T")
+
+
+class NoAnswerError(SetError):
+    """No authoritative server of a set says anything about it."""
 
 
 class Authorities:
@@ -94,7 +99,9 @@ def _resolver(servers: t.Sequence[tuple[str, int]], timeout: float) -> dns.async
     except dns.exception.DNSException as exc:
         raise InputError(f"this system has no DNS resolver, and none was given: {exc}") from exc
     if servers:
-        resolver.nameservers = [dns.nameserver.Do53Nameserver(*server) for server in servers]
+        # Objects for name servers are younger than dnspython 2.3.
+        resolver.nameserver_ports = dict(servers)
+        resolver.nameservers = [address for address, _port in servers]
     resolver.lifetime = timeout
     return resolver
 
@@ -123,38 +130,51 @@ class _Wait:
         self._authorities, self._deadline, self._exact = authorities, deadline, exact
 
     async def for_one(self, one: RecordSet) -> None:
+        pause = SOON_SECONDS
         try:
             while True:
-                trouble = await unlike(one, await self._authorities.of(one.name), exact=self._exact)
+                trouble = await self._trouble(one, await self._authorities.of(one.name))
                 left = self._deadline - time.monotonic()
                 if not trouble or left <= 0:
                     break
-                await asyncio.sleep(min(LOOK_SECONDS, left))
+                await asyncio.sleep(min(pause, left))
+                pause = min(2 * pause, LOOK_SECONDS)
         except SetError as exc:
             trouble = str(exc)
         if trouble:
             one.fail(f"{trouble} instead of {shown(one.wanted)}; if that takes its time, run again later")
 
+    async def _trouble(self, one: RecordSet, servers: t.Sequence[Server]) -> str:
+        try:
+            return await unlike(one, servers, exact=self._exact)
+        except NoAnswerError as exc:
+            # Servers come back.
+            return str(exc)
+
 
 async def unlike(one: RecordSet, servers: t.Sequence[Server], *, exact: bool = True) -> str:
-    """What some server answers instead of what is wanted; nothing where all that answer say what is wanted."""
-    said = await asyncio.gather(*(_ask(server, one) for server in servers))
-    troubles = []
-    for server, reading in said:
-        if isinstance(reading, Reading) and not await _is_as_wanted(server, one, reading, exact=exact):
-            now = f"a CNAME to {reading.alias}" if reading.alias is not None else shown(reading.rdataset)
-            return f"{server} answers {now}"
-        if isinstance(reading, str):
-            troubles.append(reading)
+    """What some server answers instead of what is wanted; nothing where all that answer say what is wanted.
+
+    Raises NoAnswerError where none answers.
+    """
+    said = await asyncio.gather(*(_ask(server, one, exact=exact) for server in servers))
     # One of several servers that is down says nothing, and is no reason to wait.
-    return troubles[0] if troubles and len(troubles) == len(said) else ""
+    answered = [trouble for has_answered, trouble in said if has_answered]
+    if said and not answered:
+        raise NoAnswerError(said[0][1])
+    return next(filter(None, answered), "")
 
 
-async def _ask(server: Server, one: RecordSet) -> tuple[Server, Reading | str]:
+async def _ask(server: Server, one: RecordSet, *, exact: bool) -> tuple[bool, str]:
+    """Whether the server answers, and what is wrong with that."""
     try:
-        return server, await read(server, one.name, one.rdtype)
+        reading = await read(server, one.name, one.rdtype)
+        if await _is_as_wanted(server, one, reading, exact=exact):
+            return True, ""
     except (ServerError, SetError) as exc:
-        return server, str(exc)
+        return False, str(exc)
+    now = f"a CNAME to {reading.alias}" if reading.alias is not None else shown(reading.rdataset)
+    return True, f"{server} answers {now}"
 
 
 async def _is_as_wanted(server: Server, one: RecordSet, reading: Reading, *, exact: bool) -> bool:

@@ -29,11 +29,9 @@ try:
     import dns.update
     import dns.version
 
-    DNSPYTHON_ERROR: str | None = (
-        None if (dns.version.MAJOR, dns.version.MINOR) >= (2, 6) else f"found dnspython {dns.version.version}"
-    )
+    IMPORT_ERROR = ""
 except ImportError:
-    DNSPYTHON_ERROR = traceback.format_exc()
+    IMPORT_ERROR = traceback.format_exc()
 
 DIFF_SETS = 500
 LISTED_MISTAKES = 50
@@ -42,6 +40,13 @@ OPTIONS = frozenset({"name", "type", "ttl", "values", "expected", "seen", "zone"
 PLAIN_TEXT_TYPES = frozenset({"TXT", "SPF"})
 # What the server makes itself, or what RFC 2136 3.4.2 does not let an update replace.
 SERVERS_OWN_TYPES = frozenset({"SOA", "RRSIG", "NSEC", "NSEC3", "NSEC3PARAM"})
+
+
+def dnspython_error(major: int, minor: int) -> str:
+    """What keeps a module from work that needs this dnspython, or a newer one; nothing where it is there."""
+    if IMPORT_ERROR or (major, minor) <= (dns.version.MAJOR, dns.version.MINOR):
+        return IMPORT_ERROR
+    return f"found dnspython {dns.version.version}"
 
 
 class UpdateError(Exception):
