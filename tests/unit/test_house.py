@@ -40,8 +40,10 @@ PURE = {
     "_tlsrpt_record",
     "_verification",
     "_wanted_records",
+    "_zone_file.text",
 }
 DISK = {"_certificates", "_document", "_ledger", "_publication", "_webroot"}
+DISK |= {"_zone_file.commands", "_zone_file.places"}
 NETWORK = {
     "_probe.connect",
     "_probe.dane",
@@ -54,6 +56,7 @@ NETWORK = {
 NETWORK |= {"_probe.proof", "_probe.sender", "_probe.smtp", "_probe.tls", "_probe.transport", "_probe.workers"}
 NETWORK |= {f"_record_sets.{name}" for name in ("answers", "authorities", "record_set", "server", "task")}
 NETWORK |= {"_rfc2136.reconcile", "_rfc2136.update_message"}
+NETWORK |= {f"_zone_file.{name}" for name in ("plan", "publish", "reconcile", "zone")}
 ALLOWED = {"pure": PURE, "disk": PURE | DISK, "network": PURE | DISK | NETWORK}
 
 # What a policy host runs must need nothing but Python and these.
