@@ -115,7 +115,7 @@ def _keep_aliases_alone(group: t.Sequence[RecordSet], reading: Reading) -> None:
 
 
 def fragment_text(zone: str, reading: Reading, record_sets: t.Iterable[RecordSet]) -> bytes:
-    """Our part of a zone with these sets in it: absolute names, a TTL on each line, in an order that does not change."""
+    """Our part of a zone with these sets in it: absolute names, a TTL on each line, in an order that stays."""
     # One that is in place may be so in their part.
     changing = [one for one in record_sets if not same(one.before, one.wanted)]
     kept = [

@@ -23,7 +23,7 @@ class Wrong(t.NamedTuple):
 
     options: dict[str, t.Any]
     words: tuple[str, ...]
-    secret: str
+    secret: str = ""
 
 
 class Backend(t.Protocol):
