@@ -25,7 +25,7 @@ SECONDS = 20
 ZONE_FILE = """\
 $TTL 300
 @ IN SOA ns.test. hostmaster.test. ( ; who "keeps it
-    2026010100 ; serial
+    1 ; serial
     3600 900 604800 60 )
   NS ns.test.
 """
@@ -118,9 +118,13 @@ class FileServer:
 
 
 class NamedFiles(FileServer):
-    """BIND."""
+    """BIND; statements about all zones may be given."""
 
     check = ("named-checkzone", "-i", "local", "{zone}", "{file}")
+
+    def __init__(self, directory: Path, zones: t.Mapping[str, str], statements: str = "") -> None:
+        self._statements = statements
+        super().__init__(directory, zones)
 
     @property
     def control(self) -> list[str]:
@@ -136,7 +140,8 @@ class NamedFiles(FileServer):
         for name, key in zip(("rndc.conf", "wrong.conf"), keys):
             options = f"options {{ default-key control; default-server {self.host}; default-port {control_port}; }};\n"
             (self.directory / name).write_text(key + options)
-        zones = [f'zone "{zone}" {{ type primary; file "{self.file(zone)}"; }};\n' for zone in self._zones]
+        statements = f"type primary; {self._statements}"
+        zones = [f'zone "{zone}" {{ file "{self.file(zone)}"; {statements} }};\n' for zone in self._zones]
         (self.directory / "named.conf").write_text(f"""
 {keys[0]}
 controls {{ inet {self.host} port {control_port} allow {{ any; }} keys {{ control; }}; }};

@@ -101,9 +101,7 @@ class _Reader:
         self._directory = self._directory or str(Path(path).parent)
         self._files, self._bytes_left = self._files + 1, self._bytes_left - len(text)
         if self._files > MAX_FILES or depth > MAX_DEPTH:
-            raise SetError(
-                f"{path} is included, but a zone may have {MAX_FILES} files here, {MAX_DEPTH} deep, not more"
-            )
+            raise SetError(f"{path} is one file too many: a zone may have {MAX_FILES} here, included {MAX_DEPTH} deep")
         line = 0
         try:
             for entry in entries(text):
@@ -153,7 +151,7 @@ class _Reader:
             self._soa_ttl = dns.ttl.from_text(one.data[6].text.decode())
         if one.type == b"RRSIG":
             raise SetError(
-                f"{where}: the zone is signed in its file, which signs no record of ours: let the server sign it"
+                f"{where}: the zone is signed in its file, so records of ours are not: let the server sign it"
             )
         if one.rdclass == b"IN" and (self._names is None or self._name in self._names):
             self._add(one, where)

@@ -31,7 +31,7 @@ SOA: dict[str, bytes] = {
     "after a record called soa": b"soa 300 IN A 192.0.2.7\n@ 300 IN SOA ns host SERIAL 1 1 1 1\n",
     "after a text about it": b'@ 300 TXT "\\" SOA ns host 8 ; (" \\" ( SOA )\n@ 300 IN SOA ns host SERIAL 1 1 1 1\n',
     "names with escapes": b"@ 300 IN SOA n\\;s ho\\(st\\.er\\ x SERIAL 1 1 1 1\n",
-    "behind directives": b"$ORIGIN example.com.\n$TTL 300\n$GENERATE 1-2 a$ A 192.0.2.$\n@ SOA ns host SERIAL 1 1 1 1\n",
+    "behind directives": b"$TTL 300\n$GENERATE 1-2 a$ A 192.0.2.$\n@ SOA ns host SERIAL 1 1 1 1\n",
 }
 
 
