@@ -87,7 +87,7 @@ lock: ## requirements/dev.txt from requirements/dev.in
 	    $$tmp/bin/pip freeze; } > requirements/dev.txt; rm -rf $$tmp
 
 packages: setup
-	.ci/packages bind9 chromium graphviz nginx nsd postfix prometheus unbound
+	.ci/packages bind9 chromium graphviz knot nginx nsd pdns-backend-sqlite3 pdns-server postfix prometheus unbound
 
 setup: $(VENV)/.complete .collections/ansible_collections/postmaster/mta_sts ## the virtual environment
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The postmaster.mta_sts authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A BIND primary server on a loopback port, for as long as the tests need it."""
+"""A primary server on a loopback port, for as long as the tests need it: BIND, and what all such servers share."""
 
 from __future__ import annotations
 
@@ -52,60 +52,27 @@ def run(program: Path, directory: Path, *arguments: str | Path, ready: t.Callabl
     return Daemon([copy, *arguments], directory / f"{program.name}.log", ready)
 
 
-class Named:
-    """A running `named`. The key `allowed` may update every zone, `powerless` none."""
+class Primary:
+    """A primary server that takes updates. The key `allowed` may update every zone, `powerless` none."""
 
     host = "127.0.0.1"
 
-    def __init__(
-        self,
-        directory: Path,
-        zones: t.Mapping[str, str],
-        closed_zones: t.Collection[str] = (),
-        signed_zones: t.Collection[str] = (),
-    ) -> None:
-        """Zones are given with their records, without SOA and NS. Closed zones allow no updates."""
-        self.directory, self._zones, self._signed_zones = directory, list(zones), signed_zones
+    def __init__(self, zones: t.Collection[str]) -> None:
+        self.zones = list(zones)
         self.port = free_port()
         self.secrets = {name: base64.b64encode(secrets.token_bytes(32)).decode() for name in ("allowed", "powerless")}
         self._key = dns.tsig.Key("allowed", self.secrets["allowed"], "hmac-sha256")
-        for zone, records in zones.items():
-            (directory / f"{zone}.zone").write_text(ZONE + records)
-        (directory / "named.conf").write_text(self._configuration(closed_zones))
-        self._daemon = run(NAMED, directory, "-g", "-c", directory / "named.conf", ready=self._is_ready)
-
-    def _configuration(self, closed_zones: t.Collection[str]) -> str:
-        keys = [
-            f'key "{name}" {{ algorithm hmac-sha256; secret "{secret}"; }};' for name, secret in self.secrets.items()
-        ]
-        parts = [
-            f'zone "{zone}" {{ type primary; file "{zone}.zone"; '
-            f"allow-update {{ {'none' if zone in closed_zones else 'key allowed'}; }}; "
-            f"{'dnssec-policy default; ' if zone in self._signed_zones else ''}}};"
-            for zone in self._zones
-        ]
-        options = f"""
-options {{
-  directory "{self.directory}"; pid-file none; session-keyfile none;
-  listen-on port {self.port} {{ {self.host}; }}; listen-on-v6 {{ none; }};
-  recursion no; notify no; dnssec-validation no; empty-zones-enable no;
-}};
-controls {{ }};
-"""
-        return "\n".join([options, *keys, *parts, ""])
-
-    def _is_ready(self) -> bool:
-        with contextlib.suppress(dns.exception.DNSException):
-            return all(self._serves(zone) for zone in self._zones)
-        return False
-
-    def _serves(self, zone: str) -> bool:
-        query = dns.message.make_query(zone, "SOA", flags=0, want_dnssec=True)
-        # A signed zone has a signature beside its record.
-        return len(self.exchange(query, timeout=0.5).answer) == 1 + (zone in self._signed_zones)
 
     def exchange(self, message: dns.message.Message, timeout: float = 5) -> dns.message.Message:
         return dns.query.tcp(message, self.host, port=self.port, timeout=timeout)
+
+    def is_ready(self) -> bool:
+        with contextlib.suppress(dns.exception.DNSException):
+            return all(self.serves(zone) for zone in self.zones)
+        return False
+
+    def serves(self, zone: str) -> bool:
+        return len(self.exchange(dns.message.make_query(zone, "SOA", flags=0), timeout=0.5).answer) == 1
 
     def lookup(self, name: str, rdtype: str) -> list[str]:
         """Return the answer as `<ttl> <data>`, sorted."""
@@ -123,7 +90,51 @@ controls {{ }};
             message.add(absolute, ttl, rdtype, *values)
         rcode = self.exchange(message).rcode()
         if rcode != dns.rcode.NOERROR:
-            raise RuntimeError(f"named answered {dns.rcode.to_text(rcode)} for {name}")
+            raise RuntimeError(f"{type(self).__name__} answered {dns.rcode.to_text(rcode)} for {name}")
+
+
+class Named(Primary):
+    """A running `named`."""
+
+    def __init__(
+        self,
+        directory: Path,
+        zones: t.Mapping[str, str],
+        closed_zones: t.Collection[str] = (),
+        signed_zones: t.Collection[str] = (),
+    ) -> None:
+        """Zones are given with their records, without SOA and NS. Closed zones allow no updates."""
+        super().__init__(zones)
+        self.directory, self._signed_zones = directory, signed_zones
+        for zone, records in zones.items():
+            (directory / f"{zone}.zone").write_text(ZONE + records)
+        (directory / "named.conf").write_text(self._configuration(closed_zones))
+        self._daemon = run(NAMED, directory, "-g", "-c", directory / "named.conf", ready=self.is_ready)
+
+    def _configuration(self, closed_zones: t.Collection[str]) -> str:
+        keys = [
+            f'key "{name}" {{ algorithm hmac-sha256; secret "{secret}"; }};' for name, secret in self.secrets.items()
+        ]
+        parts = [
+            f'zone "{zone}" {{ type primary; file "{zone}.zone"; '
+            f"allow-update {{ {'none' if zone in closed_zones else 'key allowed'}; }}; "
+            f"{'dnssec-policy default; ' if zone in self._signed_zones else ''}}};"
+            for zone in self.zones
+        ]
+        options = f"""
+options {{
+  directory "{self.directory}"; pid-file none; session-keyfile none;
+  listen-on port {self.port} {{ {self.host}; }}; listen-on-v6 {{ none; }};
+  recursion no; notify no; dnssec-validation no; empty-zones-enable no;
+}};
+controls {{ }};
+"""
+        return "\n".join([options, *keys, *parts, ""])
+
+    def serves(self, zone: str) -> bool:
+        query = dns.message.make_query(zone, "SOA", flags=0, want_dnssec=True)
+        # A signed zone has a signature beside its record.
+        return len(self.exchange(query, timeout=0.5).answer) == 1 + (zone in self._signed_zones)
 
     def stop(self) -> None:
         self._daemon.stop()
@@ -138,7 +149,7 @@ class Interceptor:
 
     def __init__(
         self,
-        named: Named,
+        named: Primary,
         *,
         before: t.Callable[[], None] | None = None,
         after: t.Callable[[], None] | None = None,

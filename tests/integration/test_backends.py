@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 from backends.backend import ZONE, Backend, Caller, record_set, statuses
-from backends.bind9 import Bind
+from backends.updates import UpdatesToBind, UpdatesToKnot, UpdatesToPowerDNS
 from backends.zone_files import FilesOfBind, FilesOfNsd
 
 BACKENDS: dict[str, t.Callable[[Path], Backend]] = {
-    "rfc2136 to BIND": Bind,
+    "rfc2136 to BIND": UpdatesToBind,
+    "rfc2136 to Knot": UpdatesToKnot,
+    "rfc2136 to PowerDNS": UpdatesToPowerDNS,
     "zone files of BIND": FilesOfBind,
     "zone files of NSD": FilesOfNsd,
 }

@@ -24,6 +24,8 @@ except ImportError:  # reported by the modules, which need it
 from .record_set import SERVERS_OWN_TYPES, RecordSet, SetError, same
 from .server import Server
 
+OFTEN_BESIDE_OTHERS: t.Final = ("A", "AAAA", "CAA", "DS", "HTTPS", "MX", "NS", "SPF", "SRV", "SSHFP", "TLSA", "TXT")
+
 
 @dataclass
 class Reading:
@@ -70,9 +72,12 @@ async def read(server: Server, name: dns.name.Name, rdtype: dns.rdatatype.RdataT
 
 async def data_at(server: Server, name: dns.name.Name) -> dict[str, dns.rdataset.Rdataset]:
     """Return all data at a name by type, without what signing adds."""
-    answer = await server.query(name, dns.rdatatype.ANY)
+    # To a question for ANY a server may answer with one set of several (RFC 8482 4.1), as Knot does.
+    asked = ["ANY", *OFTEN_BESIDE_OTHERS]
+    answers = await asyncio.gather(*(server.query(name, dns.rdatatype.from_text(rdtype)) for rdtype in asked))
     return {
         dns.rdatatype.to_text(rdtype): rdataset
+        for answer in answers
         for rdtype, rdataset in _rdatasets(answer.answer, name).items()
         if dns.rdatatype.to_text(rdtype) not in SERVERS_OWN_TYPES
         # A server that does not like the question answers with a HINFO record of its own (RFC 8482 4.2).

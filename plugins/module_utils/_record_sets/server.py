@@ -31,7 +31,7 @@ try:
 except ImportError:  # reported by the module, which needs it
     pass
 
-from .record_set import InputError, ServerError, parse_name
+from .record_set import InputError, ServerError, SetError, parse_name
 
 KEY_ALGORITHMS = {
     "hmac-md5": "hmac-md5.sig-alg.reg.int",
@@ -59,6 +59,10 @@ def make_key(name: str, algorithm: str, secret: str) -> dns.tsig.Key:
         return dns.tsig.Key(parse_name(name, "key_name"), secret, KEY_ALGORITHMS[algorithm])
     except ValueError as exc:
         raise InputError(str(exc)) from exc
+
+
+class KeyRefusedError(SetError):
+    """The server does not know the key, or does not let it near this zone: Knot does not say which of them."""
 
 
 class _Connection:
@@ -113,6 +117,8 @@ class Server:
 
     def __init__(self, host: str, port: int, timeout: float, key: dns.tsig.Key | None) -> None:
         self.host, self.port, self.timeout, self.key = host, port, timeout, key
+        # Whether the server has signed an answer with it.
+        self.key_accepted = False
         self._connections: list[_Connection | None] = [None] * CONNECTIONS
         self._opening = asyncio.Lock()
         self._turn = 0
@@ -182,9 +188,9 @@ class Server:
         try:
             answer = dns.message.from_wire(wire, keyring=keyring, request_mac=query.mac)
         except dns.tsig.PeerBadKey:
-            raise ServerError(
-                f"{self} does not know this key {self._full_key} (BADKEY): compare key_name and "
-                "key_algorithm with the server's configuration"
+            raise KeyRefusedError(
+                f"{self} does not know this key {self._full_key} (BADKEY): compare key_name and key_algorithm with "
+                "the server's configuration (Knot: key, and the acl of the zone)"
             ) from None
         except (dns.tsig.PeerBadSignature, dns.tsig.PeerBadTruncation, dns.tsig.BadSignature):
             raise ServerError(
@@ -197,18 +203,37 @@ class Server:
                 "this host and of the server differ by more than 5 minutes"
             ) from None
         except (dns.exception.DNSException, ValueError) as exc:
-            raise ServerError(f"{self} sent an answer that cannot be used {self._full_key}: {exc!r}") from exc
+            unsigned = _without_signature(wire)
+            if unsigned is None:
+                raise ServerError(f"{self} sent an answer that cannot be used {self._full_key}: {exc!r}") from exc
+            answer = unsigned
         if not query.is_response(answer):
             raise ServerError(f"{self} sent an answer to another question")
         if self.key is not None and not answer.had_tsig:
-            raise ServerError(
-                f"{self} did not sign its answer ({dns.rcode.to_text(answer.rcode())}) {self._full_key}: "
-                "is it the server itself, and does it support TSIG?"
-            )
+            self._check_refusal(query, answer)
+        self.key_accepted |= answer.had_tsig
         return answer
+
+    def _check_refusal(self, query: dns.message.Message, answer: dns.message.Message) -> None:
+        """Let nothing but a refusal go without a signature: for zones that are not theirs some servers have no key."""
+        rcode = dns.rcode.to_text(answer.rcode())
+        if rcode == "REFUSED" or (rcode == "NOTAUTH" and query.opcode() == dns.opcode.UPDATE):
+            return
+        told = f"{self} did not sign its answer ({rcode}) {self._full_key}"
+        if rcode == "NOTAUTH":
+            raise ServerError(f"{told}: compare name, algorithm and secret of the key with the server's configuration")
+        raise ServerError(f"{told}: is it the server itself, and does it support TSIG?")
 
     @property
     def _full_key(self) -> str:
         if self.key is None:
             return self.key_words
         return f"{self.key_words} ({self.key.algorithm.to_text(omit_final_dot=True)})"
+
+
+def _without_signature(wire: bytes) -> dns.message.Message | None:
+    """Return an answer that is not signed, where one that is signed was asked for."""
+    try:
+        return dns.message.from_wire(wire)
+    except (dns.exception.DNSException, ValueError):
+        return None

@@ -27,8 +27,8 @@ except ImportError:  # reported by the module, which needs it
 
 from .._record_sets.answers import Reading, answers_from_wildcard, data_at, find_zone, for_each, neighbour, read
 from .._record_sets.authorities import Authorities, confirm
-from .._record_sets.record_set import RecordSet, SetError, contents, same, shown
-from .._record_sets.server import CONNECTIONS, PIPELINED, Server, make_key
+from .._record_sets.record_set import RecordSet, ServerError, SetError, contents, same, shown
+from .._record_sets.server import CONNECTIONS, PIPELINED, KeyRefusedError, Server, make_key
 from .update_message import batches, fill, units_of
 
 ZONES_AT_ONCE = 32
@@ -44,6 +44,7 @@ class Reconciler:
     check_mode: bool
     _zones: dict[dns.name.Name, dns.name.Name] = field(default_factory=dict)
     _removed: defaultdict[dns.name.Name, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _key_refused: str = ""
 
     async def run(self) -> None:
         at_once = CONNECTIONS * PIPELINED
@@ -54,6 +55,8 @@ class Reconciler:
             if one.seen:
                 one.before, one.status = one.wanted, "ok"
         await for_each(self._open_sets(), at_once, self._guarded(self._read))
+        if self._key_refused and not self.server.key_accepted:
+            raise ServerError(self._key_refused)
         await for_each(self._open_sets(), at_once, self._guarded(self._plan))
         for one in self._open_sets():
             self._hold_to_expected(one)
@@ -70,15 +73,14 @@ class Reconciler:
     def _open_sets(self) -> list[RecordSet]:
         return [one for one in self.record_sets if not one.status]
 
-    @staticmethod
-    def _guarded(
-        work: t.Callable[[RecordSet], t.Awaitable[None]],
-    ) -> t.Callable[[RecordSet], t.Awaitable[None]]:
+    def _guarded(self, work: t.Callable[[RecordSet], t.Awaitable[None]]) -> t.Callable[[RecordSet], t.Awaitable[None]]:
         async def guarded(record_set: RecordSet) -> None:
             try:
                 await work(record_set)
             except SetError as exc:
                 record_set.fail(str(exc))
+                if isinstance(exc, KeyRefusedError):
+                    self._key_refused = str(exc)
 
         return guarded
 
@@ -143,8 +145,13 @@ class Reconciler:
 
     async def _update_zone(self, zone_and_sets: tuple[dns.name.Name, list[RecordSet]]) -> None:
         zone, record_sets = zone_and_sets
-        for batch in batches(units_of(record_sets)):
-            await self._update(zone, batch)
+        try:
+            for batch in batches(units_of(record_sets)):
+                await self._update(zone, batch)
+        except KeyRefusedError as exc:
+            for one in record_sets:
+                if not one.status:
+                    one.fail(str(exc))
 
     async def _update(self, zone: dns.name.Name, units: list[list[RecordSet]]) -> None:
         """Send some units in one message, and one by one if the server does not take them together."""
@@ -197,12 +204,24 @@ class Reconciler:
         if rcode == "REFUSED" and self.server.key is None:
             return f"{told}: name a TSIG key that may update this set"
         if rcode == "REFUSED":
-            return f"{told}: let it accept updates of this set with this key (BIND: allow-update, update-policy)"
+            return (
+                f"{told}: let it accept updates of this set with this key (BIND: allow-update, update-policy; "
+                "Knot: acl; PowerDNS: dnsupdate, allow-dnsupdate-from, TSIG-ALLOW-DNSUPDATE)"
+            )
+        if rcode == "NOTAUTH" and self.server.key is None:
+            return f"{told}: name a TSIG key that may update it, or correct server or zone: is it the primary server?"
         if rcode == "NOTAUTH":
             return f"{told}: it is not the primary server of this zone; correct server or zone"
         if rcode == "NOTIMP":
             return f"{told}: it does not support updates"
         return f"{told}: the server's log tells more"
+
+
+async def _try_key(server: Server) -> None:
+    try:
+        await server.query(dns.name.root, dns.rdatatype.SOA)
+    except KeyRefusedError as exc:
+        raise ServerError(str(exc)) from exc
 
 
 async def reconcile(params: t.Mapping[str, t.Any], record_sets: list[RecordSet], check_mode: bool) -> None:
@@ -215,7 +234,7 @@ async def reconcile(params: t.Mapping[str, t.Any], record_sets: list[RecordSet],
     try:
         if all(one.seen for one in record_sets):
             # Nothing to ask, but a server or a key that does not work is better known before there is.
-            await server.query(dns.name.root, dns.rdatatype.SOA)
+            await _try_key(server)
         await Reconciler(server, record_sets, check_mode).run()
         if authorities is not None and not check_mode:
             changed = [one for one in record_sets if one.status == "changed"]
