@@ -142,7 +142,7 @@ class _Wait:
         except SetError as exc:
             trouble = str(exc)
         if trouble:
-            one.fail(f"{trouble} instead of {shown(one.wanted)}; if that takes its time, run again later")
+            one.fail(f"{trouble}; if that takes its time, run again later")
 
     async def _trouble(self, one: RecordSet, servers: t.Sequence[Server]) -> str:
         try:
@@ -174,7 +174,7 @@ async def _ask(server: Server, one: RecordSet, *, exact: bool) -> tuple[bool, st
     except (ServerError, SetError) as exc:
         return False, str(exc)
     now = f"a CNAME to {reading.alias}" if reading.alias is not None else shown(reading.rdataset)
-    return True, f"{server} answers {now}"
+    return True, f"{server} answers {now} instead of {shown(one.wanted)}"
 
 
 async def _is_as_wanted(server: Server, one: RecordSet, reading: Reading, *, exact: bool) -> bool:
