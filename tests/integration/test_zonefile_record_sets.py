@@ -17,6 +17,7 @@ from pathlib import Path
 import modules
 import pytest
 from backends.backend import Result, record_set, statuses
+from bind import free_port
 from zone_files import ZONE_FILE, NamedFiles
 
 ZONES = [f"{name}.example" for name in ("one", "two", "three", "four", "five", "sub.one")]
@@ -192,6 +193,22 @@ def test_a_run_that_died_is_healed(call: Call, named: NamedFiles, name: str, die
     assert named.serial(zone) > served
     assert not call(wanted)["changed"]
     assert not list(named.directory.glob(".unfinished-*"))
+
+
+def test_a_server_that_goes_on_with_what_it_had(call: Call, named: NamedFiles, name: str) -> None:
+    """It is told, what was done is told, and the next run tries again."""
+    wanted = record_set(f"{name}.one.example", "TXT", "a")
+    result = call(wanted, reload=["true"], wait=0)
+    assert statuses(result) == ["failed"]
+    assert result["changed"]
+    assert result["results"][0]["error"] == (
+        f'server {named.host} port {named.port} answers nothing instead of "a" (TTL 300); '
+        "if that takes its time, run again later"
+    )
+    assert statuses(call(wanted)) == ["changed"]
+    silent = call(wanted, authorities=[f"{named.host}:{free_port()}"])
+    assert silent["results"][0]["error"].startswith("it is in the zone file, but server 127.0.0.1 port ")
+    assert not silent["changed"]
 
 
 def test_a_file_that_an_editor_saves_meanwhile(call: Call, named: NamedFiles, name: str) -> None:
