@@ -45,9 +45,9 @@ async def run(command: t.Sequence[str], directory: str, seconds: float = SECONDS
 
 
 async def _words(stream: asyncio.StreamReader) -> str:
-    """What a program says, on one line, printable, and the first of it only."""
+    """What a program says, on one line, printable, and the last of it only."""
     kept = b""
     while said := await stream.read(65536):
-        kept = (kept + said)[:KEPT_BYTES]
+        kept = (kept + said)[-KEPT_BYTES:]
     text = " ".join(kept.decode("ascii", "backslashreplace").split())
     return "".join(char if char.isprintable() else "?" for char in text)

@@ -101,10 +101,7 @@ def temporary(zone: str, directory: Path, content: bytes, like: str) -> t.Iterat
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
-                file.flush()
                 _make_like(file.fileno(), like)
-                # A crash after the rename must not leave an empty file under the final name.
-                os.fsync(file.fileno())
             yield path
         finally:
             with contextlib.suppress(FileNotFoundError):
@@ -130,6 +127,9 @@ def _make_like(descriptor: int, like: str) -> None:
 
 def replace_file(temporary_path: str, path: str) -> None:
     """Puts a temporary file in its place, atomically. Raises OSError."""
+    # A crash after the rename must not leave an empty file under the final name.
+    with open(temporary_path, "rb") as file:
+        os.fsync(file.fileno())
     os.replace(temporary_path, path)
     sync_directory(Path(path).parent)
 

@@ -115,12 +115,8 @@ class Publication:
 
         Raises SetError and PlaceError.
         """
-        text, ours = self._before[0], fragment_text(self.name, self.reading, self.open_sets())
-        try:
-            text = with_serial(text, next_serial(serial(text), dt.datetime.now().astimezone().date()))
-        except ZoneTextError as exc:
-            raise SetError(f"{self.path}:{exc.line}: {exc}") from exc
-        self._after = text if self.reading.includes else with_include(text, self._fragment), ours
+        ours = fragment_text(self.name, self.reading, self.open_sets())
+        self._after = self._with_next_serial(self._including(self._fragment)), ours
         with contextlib.ExitStack() as stack:
             if in_place:
                 directories = [Path(self._fragment_path).parent, self.directory]
@@ -128,7 +124,7 @@ class Publication:
             else:
                 directories = [Path(stack.enter_context(tempfile.TemporaryDirectory()))] * 2
             fragment = stack.enter_context(temporary(self.name, directories[0], ours, self.path))
-            candidate = self._including(fragment)
+            candidate = self._with_next_serial(self._including(fragment))
             file = stack.enter_context(temporary(self.name, directories[1], candidate, self.path))
             trouble = await self.commands.check(self, file)
         if trouble:
@@ -136,10 +132,17 @@ class Publication:
             raise SetError(f"zone {self.name} does not pass the check with the records, nothing was changed: {told}")
 
     def _including(self, fragment: str) -> bytes:
-        """The zone file as it shall be, but with another path of the fragment."""
-        text = self._after[0]
-        words = read_zone(self.path, text, (self._fragment, None), self.origin, ()).includes
-        return with_words(text, words, fragment.encode())
+        """The zone file with this fragment in it."""
+        text = self._before[0]
+        if not self.reading.includes:
+            return with_include(text, fragment)
+        return text if fragment == self._fragment else with_words(text, self.reading.includes, fragment.encode())
+
+    def _with_next_serial(self, text: bytes) -> bytes:
+        try:
+            return with_serial(text, next_serial(serial(text), dt.datetime.now().astimezone().date()))
+        except ZoneTextError as exc:
+            raise SetError(f"{self.path}:{exc.line}: {exc}") from exc
 
     def write(self) -> None:
         """Raises SetError and PlaceError; the files are as they were before then."""
