@@ -105,6 +105,12 @@ HOLD_KINDS: t.Final[dict[str, HoldKind]] = {
         "a DNS record could not be brought to its wanted state",
         "mend what the name server says; then run again",
     ),
+    "record-awaited": HoldKind(
+        ANNOUNCE,
+        False,
+        "a DNS record is to be put in place by whoever keeps the zone",
+        "apply the records that the message names; then run again",
+    ),
     # On the way to enforce
     "testing-period": HoldKind(
         STEP, True, "the policy is tested before it is enforced", "wait; testing_days sets the period"
@@ -165,6 +171,12 @@ HOLD_KINDS: t.Final[dict[str, HoldKind]] = {
         False,
         "CAA records keep the certification authority from issuing, so no certificate is asked for, or can be renewed",
         "let it issue with a CAA record, or name its identities in mta_sts_caa_identities",
+    ),
+    "tlsrpt-awaited": HoldKind(
+        NOTHING,
+        False,
+        "the TLSRPT record is to be put in place by whoever keeps the zone; the policy goes on without it",
+        "apply the record that the message names",
     ),
     "tlsrpt-delegation": HoldKind(
         NOTHING,

@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ._finding import NOTICE
-from ._hold import HOLD_KINDS, NOTHING
+from ._hold import ANNOUNCE, HOLD_KINDS, NOTHING
 from ._screen import FEW, NAMED, WRAP, count, cut, harmless, policy_text, table
 
 SCHEMA = "postmaster.mta_sts/report/1"
@@ -30,6 +30,8 @@ TO_COME = "to come"
 REMOVED = "removed"
 GONE = "gone"
 TO_GO = "to go"
+
+HOLD_OF_STATUS: t.Final = {"failed": "record-failed", "awaited": "record-awaited"}
 
 # With these holds, senders refuse MX hosts, and mail where there is no other, as long as nobody mends it.
 AT_RISK = frozenset({"mx-failing", "mx-early"})
@@ -99,15 +101,13 @@ def _dns_results(record_sets: t.Sequence[Document]) -> dict[str, list[Document]]
 
 
 def _domain(entry: Document, dns: t.Sequence[Document], run: Run) -> Document:
-    failed = [
-        {"code": "record-failed", "message": f"{result['name']} {result['type']}: {result['error']}", "until": None}
-        for result in dns
-        if result["status"] == "failed"
-    ]
+    of_records = [_hold_of(result) for result in dns if result["status"] in HOLD_OF_STATUS]
     announcement = _announcement(entry, dns, run)
     return {
         "domain": entry["domain"],
-        "stage": "pending" if failed else entry["stage"],
+        "stage": "pending"
+        if any(HOLD_KINDS[hold["code"]].effect == ANNOUNCE for hold in of_records)
+        else entry["stage"],
         "mode": entry["mode"],
         "mx": entry["mx"],
         "max_age": entry["max_age"],
@@ -116,9 +116,17 @@ def _domain(entry: Document, dns: t.Sequence[Document], run: Run) -> Document:
         "record_id": _record_id(entry, announcement, run),
         "announcement": announcement,
         "removed": entry["remove"] and not run.check_mode and not run.troubles,
-        "holds": [_hold(hold) for hold in (*entry["holds"], *failed)],
+        "holds": [_hold(hold) for hold in (*entry["holds"], *of_records)],
         "findings": _evidence(entry["domain"], run),
     }
+
+
+def _hold_of(result: Document) -> Document:
+    """Of a record set that is not in DNS as it shall be."""
+    code = HOLD_OF_STATUS[result["status"]]
+    if code == "record-awaited" and result["name"].startswith("_smtp._tls."):
+        code = "tlsrpt-awaited"
+    return {"code": code, "message": f"{result['name']} {result['type']}: {result['error']}", "until": None}
 
 
 def _hold(hold: Document) -> Document:
@@ -136,10 +144,22 @@ def _announcement(entry: Document, dns: t.Sequence[Document], run: Run) -> str:
         if result["name"].rstrip(".") == entry["record_name"] and result["type"] == "TXT":
             if result["status"] == "changed" and _values(result["before"]) != _values(result["after"]):
                 return planned if run.check_mode else done
+            if result["status"] == "ok" and entry["record"] == "announce" and _seen_otherwise(entry, run):
+                # Somebody has brought it there in this run.
+                return done
             # Another TTL is no other announcement.
             return there if result["status"] in ("ok", "changed") else ""
     # What was seen in place is not asked for again.
     return there if entry["record"] == "announce" and _seen_id(entry, run) == entry["id"] else ""
+
+
+def _seen_otherwise(entry: Document, run: Run) -> bool:
+    """Whether DNS had another id before the run, or none."""
+    return (
+        run.observed is not None
+        and "record_id" in run.observed["domains"].get(entry["domain"], {})
+        and (_seen_id(entry, run) != entry["id"])
+    )
 
 
 def _seen_id(entry: Document, run: Run) -> t.Optional[str]:

@@ -17,11 +17,12 @@ try:
     import dns.exception
     import dns.name
     import dns.rdatatype
+    import dns.resolver
 except ImportError:  # reported by the modules, which need it
     pass
 
 from .._probe.dns import resolve_server
-from .answers import Reading, answers_from_wildcard, for_each, read
+from .answers import Reading, answers_from_wildcard, find_zone, for_each, read
 from .record_set import InputError, RecordSet, ServerError, SetError, contents, same, shown
 from .server import CONNECTIONS, PIPELINED, Server
 
@@ -61,9 +62,12 @@ class Authorities:
         """The servers of the zone that a name lies in. Raises SetError where there is none."""
         if self._resolver is None:
             return self._given
-        parent = name.parent() if name != dns.name.root else name
-        zone = await _once(self._zones, parent, lambda: self._zone(parent))
+        zone = await self.zone_of(name)
         return await _once(self._by_zone, zone, lambda: self._find(zone))
+
+    async def zone_of(self, name: dns.name.Name) -> dns.name.Name:
+        """The zone that a name lies in. Raises SetError where that cannot be found out."""
+        return await _once(self._zones, name, lambda: self._zone(name))
 
     async def close(self) -> None:
         """Ends all connections."""
@@ -73,10 +77,21 @@ class Authorities:
         return self._servers.setdefault((address, port), Server(address, port, self._timeout, None))
 
     async def _zone(self, name: dns.name.Name) -> dns.name.Name:
+        if self._resolver is None:
+            return await self._zone_at_given(name)
         try:
             return await dns.asyncresolver.zone_for_name(name, resolver=self._resolver)
         except (dns.exception.DNSException, OSError) as exc:
             raise SetError(f"the zone that {name} lies in cannot be found out: {exc}") from exc
+
+    async def _zone_at_given(self, name: dns.name.Name) -> dns.name.Name:
+        troubles = []
+        for server in self._given:
+            try:
+                return await find_zone(server, name, dns.rdatatype.SOA)
+            except (ServerError, SetError) as exc:
+                troubles.append(str(exc))
+        raise SetError("; ".join(troubles))
 
     async def _find(self, zone: dns.name.Name) -> list[Server]:
         assert self._resolver is not None  # noqa: S101 - without one, nobody comes here
@@ -103,6 +118,8 @@ def _resolver(servers: t.Sequence[tuple[str, int]], timeout: float) -> dns.async
         resolver.nameserver_ports = dict(servers)
         resolver.nameservers = [address for address, _port in servers]
     resolver.lifetime = timeout
+    # Names of one zone ask for the same on their way up.
+    resolver.cache = dns.resolver.LRUCache()
     return resolver
 
 

@@ -107,9 +107,10 @@ class RecordSet:
             "name": self.name.to_text(omit_final_dot=True),
             "type": self.type,
             "item": self.item,
+            "zone": self.zone.to_text(omit_final_dot=True) if self.zone else "",
             "status": self.status,
             "before": values_of(self.before),
-            "after": values_of(self.before if self.status in ("awaited", "failed") else self.wanted),
+            "after": values_of(self.before if self.status == "failed" else self.wanted),
             "error": self.error,
         }
 
@@ -283,8 +284,9 @@ def shown(rdataset: dns.rdataset.Rdataset | None) -> str:
 
 
 def diff_text(record_sets: t.Iterable[RecordSet], limit: int = DIFF_SETS) -> dict[str, str]:
-    """Return the changed sets as zone file lines, before and after, in the order of a zone."""
-    changed = sorted((one for one in record_sets if one.status == "changed"), key=lambda one: (one.name, one.rdtype))
+    """Return the sets that change, or that others are to change, as zone file lines, in the order of a zone."""
+    changing = (one for one in record_sets if one.status in ("changed", "awaited"))
+    changed = sorted(changing, key=lambda one: (one.name, one.rdtype))
     before = [line for one in changed[:limit] for line in zone_lines(one, one.before)]
     after = [line for one in changed[:limit] for line in zone_lines(one, one.wanted)]
     if len(changed) > limit:
