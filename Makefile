@@ -52,7 +52,7 @@ unit: setup ## tests of the pure parts
 sanity: setup ## ansible-test sanity, on every Python that it finds and supports
 	$(NICE) .ci/in-collection .ci/sanity
 
-integration: setup packages ## each module against the real servers that it talks to
+integration: setup packages .collections-community/.complete ## each module against the real servers that it talks to
 	python -m pytest tests/integration
 
 # Two lanes, each with a lab of its own. What is not in the first is in the second.
@@ -79,12 +79,18 @@ docs: setup ## the pictures of the guides and the guide to the findings, from th
 
 clean: ## remove labs, images, environments and caches
 	if [ -d .lab ]; then python3 tests/lab/lab.py purge; fi
-	rm -rf .venv .venv-peers .collections .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output mta-sts-run
+	rm -rf .venv .venv-peers .collections .collections-community .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output mta-sts-run
 
 lock: ## requirements/dev.txt from requirements/dev.in
 	tmp=$$(mktemp -d) && $(PYTHON) -m venv $$tmp && $$tmp/bin/pip install --quiet -r requirements/dev.in && \
 	  { sed -n '1,2p' requirements/dev.in; echo; echo "# Written by 'make lock' from dev.in. Do not edit."; \
 	    $$tmp/bin/pip freeze; } > requirements/dev.txt; rm -rf $$tmp
+
+# A collection of others, for an example that uses one.
+.collections-community/.complete: requirements/community.txt | setup
+	rm -rf $(@D)
+	.ci/community $(@D)
+	touch $@
 
 packages: setup
 	.ci/packages bind9 chromium graphviz knot nginx nsd pdns-backend-sqlite3 pdns-server postfix prometheus unbound

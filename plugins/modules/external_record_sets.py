@@ -57,8 +57,8 @@ options:
     default: 0
 notes:
   - A C(records.json) that is damaged is an error, as it may be all that tells which records there are to be.
-  - octoDNS takes several sources for a zone. Let the directory C(octodns) be one of them, as a YamlProvider that has
-    C(populate_should_replace=false), which is its default.
+  - octoDNS takes several sources for a zone. Let the directory C(octodns) be one of them, as a YamlProvider with
+    C(escaped_semicolons=false).
 seealso:
   - name: octoDNS
     description: DNS as code.

@@ -112,6 +112,12 @@ class Directory:
                 f"{file} is damaged: {exc}; bring back an earlier one, or delete it to begin anew"
             ) from exc
 
+    def others(self, record_sets: t.Iterable[RecordSet]) -> list[RecordSet]:
+        """The sets of earlier calls that are not among these, to be looked for as well."""
+        named = {(one.name, one.rdtype) for one in record_sets}
+        known = [one.record_set for key, one in self.wanted.items() if key not in named]
+        return [RecordSet(one.name, one.rdtype, one.wanted, one.item, one.zone) for one in known]
+
     def take(self, record_sets: t.Iterable[RecordSet]) -> None:
         """What was found out about these sets; what failed stays as it was."""
         for one in record_sets:
@@ -160,24 +166,30 @@ async def reconcile(params: t.Mapping[str, t.Any], record_sets: list[RecordSet],
     authorities = Authorities(params["authorities"], params["resolvers"], params["timeout"])
     deadline = time.monotonic() + (0 if check_mode else params["wait"])
     advice = f"; apply {path / TABLE}" if path else ""
-    looking = Reconciler(authorities, record_sets, deadline, advice, params["must_arrive"], check_mode)
+
+    async def look(sets: list[RecordSet]) -> None:
+        await Reconciler(authorities, sets, deadline, advice, params["must_arrive"], check_mode).run()
+
+    async def look_and_take(path: Path) -> Directory:
+        directory = Directory(path)
+        others = directory.others(record_sets)
+        await look(record_sets + others)
+        directory.take(record_sets + others)
+        return directory
+
     try:
         if path is None:
-            await looking.run()
-        elif check_mode:
-            directory = Directory(path)
-            await looking.run()
-            directory.take(record_sets)
+            await look(record_sets)
+            return
+        if check_mode:
+            directory = await look_and_take(path)
         else:
             path.mkdir(parents=True, exist_ok=True)
             with locked(path):
-                directory = Directory(path)
-                await looking.run()
-                directory.take(record_sets)
+                directory = await look_and_take(path)
                 directory.write()
-        if path is not None and directory.changes:
-            for one in record_sets:
-                one.applied = True
+        for one in record_sets:
+            one.applied = bool(directory.changes)
     except (OSError, DocumentError) as exc:
         raise ServerError(f"what is to be applied cannot be written: {exc}") from exc
     finally:

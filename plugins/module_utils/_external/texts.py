@@ -104,7 +104,10 @@ def _zone_text(by_zone: t.Mapping[dns.name.Name, t.Sequence[Wanted]]) -> str:
 
 
 def _octodns(zone: dns.name.Name, sets: t.Sequence[Wanted]) -> str:
-    """A source for octoDNS beside the user's own: it adds records to a zone and says nothing of others."""
+    """A source for octoDNS beside the user's own: it adds records to a zone and says nothing of others.
+
+    Semicolons are not escaped, as will be the default of octoDNS: where they should be, it says so and stops.
+    """
     nodes: dict[str, list[Document]] = {}
     for one in sets:
         if one.record_set.wanted is not None:
@@ -124,7 +127,7 @@ def _octodns_record(rdataset: dns.rdataset.Rdataset, rdtype: str) -> Document:
 def _octodns_value(rdata: dns.rdata.Rdata, rdtype: str) -> str:
     if rdtype == "TXT":
         text: str = b"".join(rdata.strings).decode(errors="backslashreplace")  # type: ignore[attr-defined]
-        return text.replace("\\", "\\\\").replace(";", "\\;")
+        return text
     return rdata.to_text()
 
 
