@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from backends.backend import ZONE, Backend, Caller, record_set, statuses
+from backends.lexicon import Lexicon
 from backends.updates import UpdatesToBind, UpdatesToKnot, UpdatesToPowerDNS
 from backends.zone_files import FilesOfBind, FilesOfNsd
 
@@ -20,6 +21,7 @@ BACKENDS: dict[str, t.Callable[[Path], Backend]] = {
     "rfc2136 to PowerDNS": UpdatesToPowerDNS,
     "zone files of BIND": FilesOfBind,
     "zone files of NSD": FilesOfNsd,
+    "lexicon to PowerDNS": Lexicon,
 }
 # What a look ahead tells as the run itself does.
 TOLD = ("changed", "diff", "results")

@@ -199,7 +199,7 @@ def _parse_value(rdtype: dns.rdatatype.RdataType, value: object) -> dns.rdata.Rd
         raise ValueError(f"value {value!r} must be a string")
     try:
         if dns.rdatatype.to_text(rdtype) in PLAIN_TEXT_TYPES:
-            return _text_rdata(rdtype, value)
+            return text_rdata(rdtype, value)
         if not value.isascii() or not value.isprintable() or "@" in value.split():
             raise ValueError("write names in full, in A-labels, on one line")
         rdata = dns.rdata.from_text(dns.rdataclass.IN, rdtype, value, origin=dns.name.root, relativize=False)
@@ -210,7 +210,7 @@ def _parse_value(rdtype: dns.rdatatype.RdataType, value: object) -> dns.rdata.Rd
     return rdata
 
 
-def _text_rdata(rdtype: dns.rdatatype.RdataType, text: str) -> dns.rdata.Rdata:
+def text_rdata(rdtype: dns.rdatatype.RdataType, text: str) -> dns.rdata.Rdata:
     """Split plain text into the character-strings of RFC 1035 3.3.14, each of at most 255 bytes."""
     data = text.encode()
     if len(data) > 60000:
@@ -273,6 +273,24 @@ def zone_lines(record_set: RecordSet, rdataset: dns.rdataset.Rdataset | None) ->
         return []
     start = f"{record_set.name} {rdataset.ttl} IN {record_set.type}"
     return sorted(f"{start} {rdata.to_text()}" for rdata in rdataset)
+
+
+def beside_alias(one: RecordSet, alias: dns.name.Name) -> str:
+    return (
+        f"{one.name} is a CNAME to {alias}, beside which there can be no {one.type} set: "
+        "remove that CNAME first, or in the same call"
+    )
+
+
+def beside_data(one: RecordSet, types: t.Iterable[str]) -> str:
+    return (
+        f"{one.name} has {', '.join(sorted(types))} data, beside which there can be no CNAME: "
+        "remove these sets in the same call"
+    )
+
+
+def overtaken(one: RecordSet, who: object, now: dns.rdataset.Rdataset | None) -> str:
+    return f"{one.name} changed since the plan was made, run again: {who} now answers {shown(now)}"
 
 
 def shown(rdataset: dns.rdataset.Rdataset | None) -> str:

@@ -27,7 +27,17 @@ except ImportError:  # reported by the module, which needs it
 
 from .._record_sets.answers import Reading, answers_from_wildcard, data_at, find_zone, for_each, neighbour, read
 from .._record_sets.authorities import Authorities, confirm
-from .._record_sets.record_set import RecordSet, ServerError, SetError, contents, same, shown
+from .._record_sets.record_set import (
+    RecordSet,
+    ServerError,
+    SetError,
+    beside_alias,
+    beside_data,
+    contents,
+    overtaken,
+    same,
+    shown,
+)
 from .._record_sets.server import CONNECTIONS, PIPELINED, KeyRefusedError, Server, make_key
 from .update_message import batches, fill, units_of
 
@@ -106,20 +116,14 @@ class Reconciler:
         elif one.alias is not None and "CNAME" not in self._removed[one.name]:
             reading = Reading() if beside is None else await read(self.server, beside, one.rdtype)
             if reading.alias != one.alias:
-                raise SetError(
-                    f"{one.name} is a CNAME to {one.alias}, beside which there can be no {one.type} set: "
-                    "remove that CNAME first, or in the same call"
-                )
+                raise SetError(beside_alias(one, one.alias))
         elif one.rdtype == dns.rdatatype.CNAME and one.name_exists:
             data = await data_at(self.server, one.name)
             wild = await data_at(self.server, beside) if data and beside is not None else {}
             own = {rdtype for rdtype, rdataset in data.items() if not same(rdataset, wild.get(rdtype))}
-            others = sorted(own - self._removed[one.name])
+            others = own - self._removed[one.name]
             if others:
-                raise SetError(
-                    f"{one.name} has {', '.join(others)} data, beside which there can be no CNAME: "
-                    "remove these sets in the same call"
-                )
+                raise SetError(beside_data(one, others))
 
     def _hold_to_expected(self, one: RecordSet) -> None:
         """Leave a set alone that is not what it was when somebody decided what it shall be."""
@@ -128,9 +132,7 @@ class Reconciler:
             return
         answer = one.wildcard or one.before
         if one.expected not in {contents(one.before), contents(answer)}:
-            one.fail(
-                f"{one.name} changed since the plan was made, run again: {self.server} now answers {shown(answer)}"
-            )
+            one.fail(overtaken(one, self.server, answer))
 
     async def _zone_of(self, one: RecordSet) -> dns.name.Name:
         if one.zone is None:

@@ -1,0 +1,12 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Takes the documents of M(postmaster.mta_sts.lexicon_record_sets) to its host and back."""
+
+from __future__ import annotations
+
+from ansible_collections.postmaster.mta_sts.plugins.plugin_utils._record_sets_action import RecordSetsActionBase
+
+
+class ActionModule(RecordSetsActionBase):
+    pass
