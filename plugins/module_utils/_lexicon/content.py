@@ -71,8 +71,8 @@ def content_of(rdata: dns.rdata.Rdata) -> str:
     text = b"".join(rdata.strings).decode(errors="replace")  # type: ignore[attr-defined]
     if not text or not text.isascii() or not text.isprintable() or '"' in text or "\\" in text:
         raise SetError(
-            f"the text {text[:QUOTED_CHARACTERS]!r} cannot be written through dns-lexicon: it must be of printable ASCII "
-            "characters, at least one, and without quotes and backslashes, which each provider takes in another way"
+            f"the text {text[:QUOTED_CHARACTERS]!r} cannot be written through dns-lexicon: it must be of printable "
+            "ASCII characters, at least one, and without quotes and backslashes, which each provider takes differently"
         )
     return text
 

@@ -65,6 +65,7 @@ class Caller:
 
     def __init__(self, backend: Backend, directory: Path) -> None:
         self.backend, self._directory = backend, directory
+        self.environment: dict[str, str] = {}
         self.printed = ""
 
     def __call__(self, record_sets: list[Set] | None, *, check: bool = False, **options: t.Any) -> Result:
@@ -72,7 +73,7 @@ class Caller:
         given = {key: value for key, value in options.items() if value is not None}
         done = subprocess.run(
             command(self.backend.module, self._directory, given, check=check),
-            env=ENVIRONMENT, capture_output=True, text=True, check=False,
+            env={**ENVIRONMENT, **self.environment}, capture_output=True, text=True, check=False,
         )  # fmt: skip
         self.printed = done.stdout + done.stderr
         assert not done.stderr

@@ -48,8 +48,9 @@ class Lexicon:
 
     @contextlib.contextmanager
     def dying(self) -> t.Iterator[dict[str, t.Any]]:
-        with Dying(self.server.api_port, lives_for=200) as port:
-            yield {"credentials": self.credentials(pdns_server=f"http://127.0.0.1:{port}")}
+        with Dying(self.server.api_port, lives_for=200) as api:
+            yield {"credentials": self.credentials(pdns_server=api.url)}
+            assert api.connections == 200
 
     def stop(self) -> None:
         self.server.stop()
@@ -60,19 +61,24 @@ class Dying:
 
     def __init__(self, port: int, lives_for: int) -> None:
         self._port, self._lives_for = port, lives_for
+        self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
 
-    def __enter__(self) -> int:
+    def __enter__(self) -> Dying:
         threading.Thread(target=self._serve, daemon=True).start()
-        port: int = self._listener.getsockname()[1]
-        return port
+        return self
+
+    @property
+    def url(self) -> str:
+        return "http://127.0.0.1:{1}".format(*self._listener.getsockname())
 
     def __exit__(self, *_exception: object) -> None:
         self._listener.close()
 
     def _serve(self) -> None:
-        for _connection in range(self._lives_for):
+        while self.connections < self._lives_for:
             client, _address = self._listener.accept()
+            self.connections += 1
             with client, socket.create_connection(("127.0.0.1", self._port)) as upstream:
                 answering = threading.Thread(target=_pass_on, args=(upstream, client), daemon=True)
                 answering.start()
