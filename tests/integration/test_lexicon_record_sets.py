@@ -86,6 +86,16 @@ def test_what_is_in_dns_anyway_is_not_masked(backend: Lexicon, call: Caller, dom
     assert result["diff"]["after"] == f'{account}. 300 IN TXT "x"\n'
 
 
+def test_a_secret_that_is_longer_than_an_error_is_not_shown_in_part(
+    backend: Lexicon, call: Caller, domain: str
+) -> None:
+    credentials = backend.credentials(pdns_server=backend.credentials()["pdns_server"] + "/" + "secret" * 100)
+    result = call([record_set(domain, "TXT", "x")], credentials=credentials)
+    assert "does not open zone" in result["msg"]
+    assert "HTTPError: 4" in result["msg"]
+    assert "secret" not in call.printed
+
+
 # Zones
 
 
