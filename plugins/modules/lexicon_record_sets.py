@@ -144,6 +144,10 @@ results:
       description: What was given as O(record_sets[].item).
       type: str
       sample: example.com
+    zone:
+      description: The zone that the set lies in. Empty where nobody had to know.
+      type: str
+      sample: example.com
     status:
       description: What became of the set, V(ok), V(changed), V(awaited) or V(failed).
       type: str
@@ -154,8 +158,8 @@ results:
       sample: null
     after:
       description:
-        - TTL and values now (in check mode, after a run), or V(null) if there is no such set.
-        - For a set that failed or is awaited the same as RV(results[].before).
+        - TTL and values now (in check mode, after a run; of an awaited set, when it has come), or V(null) if there is no such set.
+        - For a set that failed the same as RV(results[].before).
       type: dict
       sample: {ttl: 300, values: ["v=STSv1; id=5d41402abc4b2a76b9719d911017c592"]}
     error:

@@ -133,7 +133,7 @@ def test_tasks_that_fail_are_told_with_what_did_not_arrive(role: Role, name: str
     assert "Bring the record sets into DNS" in role.printed
     assert role.named.lookup(name, "TXT") == []
     # Of a rollout it is no end: the report tells it.
-    going_on = {"dns_records_wait": 1, "dns_records_continue_on_error": True}
+    going_on: dict[str, t.Any] = {"dns_records_wait": 1, "dns_records_continue_on_error": True}
     assert statuses(role(wanted(name, "TXT", OLD), **going_on, **wrong)) == ["failed"]
 
 

@@ -91,7 +91,7 @@ class Authorities:
                 return await find_zone(server, name, dns.rdatatype.SOA)
             except (ServerError, SetError) as exc:
                 troubles.append(str(exc))
-        raise SetError("; ".join(troubles))
+        raise SetError(f"the zone that {name} lies in cannot be found out: {'; '.join(troubles)}")
 
     async def _find(self, zone: dns.name.Name) -> list[Server]:
         assert self._resolver is not None  # noqa: S101 - without one, nobody comes here
