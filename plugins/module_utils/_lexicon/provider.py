@@ -36,14 +36,21 @@ from .redaction import Redaction, secrets_of
 TOLD_CHARACTERS = 400
 # Statuses of HTTP after which the next call to the zone would fare no better: the key, too many calls, out of order.
 HOPELESS_STATUSES = frozenset({401, 403, 429, 503})
+# Those of a server that stumbled.
+TEMPORARY_STATUSES = frozenset({500, 502, 504})
 
 
 class ProviderError(SetError):
-    """What a provider said. Hopeless: it would say the same to every further call for this zone."""
+    """What a provider said."""
 
-    def __init__(self, text: str, *, hopeless: bool) -> None:
+    def __init__(self, text: str, cause: Exception) -> None:
         super().__init__(text)
-        self.hopeless = hopeless
+        status = getattr(getattr(cause, "response", None), "status_code", None)
+        gone = isinstance(cause, (requests.exceptions.ConnectionError, requests.exceptions.Timeout))
+        # It would say the same to every further call for this zone.
+        self.is_hopeless = gone or status in HOPELESS_STATUSES
+        # It might not say the same again.
+        self.is_temporary = status in TEMPORARY_STATUSES
 
 
 class Provider:
@@ -140,10 +147,7 @@ class Provider:
         try:
             yield
         except Exception as exc:  # each provider's module raises what it likes
-            hopeless = _status(exc) in HOPELESS_STATUSES or isinstance(
-                exc, (requests.exceptions.ConnectionError, requests.exceptions.Timeout)
-            )
-            raise ProviderError(f"{self} {what}: {self._words(exc)}", hopeless=hopeless) from exc
+            raise ProviderError(f"{self} {what}: {self._words(exc)}", exc) from exc
 
     def _words(self, exc: Exception) -> str:
         """Return what went wrong in the provider's own words: bounded, printable, and without secrets."""
@@ -201,10 +205,6 @@ def _absolute(provider_class: t.Any) -> t.Any:
             return record_name[:-1] if record_name.endswith(".") else str(super()._full_name(record_name))
 
     return Absolute
-
-
-def _status(exc: Exception) -> object:
-    return getattr(getattr(exc, "response", None), "status_code", None)
 
 
 def _bound_requests(timeout: float) -> None:

@@ -57,6 +57,8 @@ class Zone:
     closed: str = ""
     # Whether the provider tells the TTL of each record.
     tells_ttl: bool = True
+    # The sets over which the provider stumbled.
+    stumbled: list[RecordSet] = field(default_factory=list)
     _records: defaultdict[tuple[dns.name.Name, str], list[Record]] = field(default_factory=lambda: defaultdict(list))
     _removed: defaultdict[dns.name.Name, set[str]] = field(default_factory=lambda: defaultdict(set))
 
@@ -80,14 +82,30 @@ class Zone:
     def _open(self) -> list[RecordSet]:
         return [one for one in self.record_sets if not one.status]
 
-    @staticmethod
-    def _guard(one: RecordSet, work: t.Callable[[RecordSet], None]) -> None:
+    def work_again(self) -> None:
+        """Give the sets over which the provider stumbled a second chance, after a look at what became of them."""
+        before = [(one, one.before) for one in self.stumbled]
+        again = Zone(self.provider, self.name, self.stumbled, self.check_mode)
+        for one in self.stumbled:
+            # What it was found to be, it may be no longer.
+            one.status, one.error, one.expected = "", "", None
+        again.work()
+        for one, was in before:
+            one.before = was
+            if one.status == "ok":
+                one.status, one.applied = "changed", True
+
+    def _guard(self, one: RecordSet, work: t.Callable[[RecordSet], None]) -> None:
         try:
             work(one)
+        except ProviderError as exc:
+            one.fail(str(exc))
+            if exc.is_hopeless:
+                raise
+            if exc.is_temporary:
+                self.stumbled.append(one)
         except SetError as exc:
             one.fail(str(exc))
-            if isinstance(exc, ProviderError) and exc.hopeless:
-                raise
 
     def _list(self, session: Session) -> None:
         types = {"CNAME", *(one.type for one in self.record_sets)} & set(TYPES)
@@ -193,6 +211,9 @@ async def reconcile(
         # The providers' modules run in this process, and print what they like.
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             await for_each(zones, ZONES_AT_ONCE, lambda zone: asyncio.to_thread(zone.work))
+            # One after the other: PowerDNS with SQLite stumbles over writes to two zones at the same time.
+            stumbled = [zone for zone in zones if zone.stumbled]
+            await for_each(stumbled, 1, lambda zone: asyncio.to_thread(zone.work_again))
         closed = [zone.closed for zone in zones if zone.closed]
         if not check_mode:
             changed = [one for one in record_sets if one.status == "changed"]
