@@ -98,7 +98,9 @@ def footprint(lab: Lab) -> list[t.Any]:
     """The state that a rollout ends in: files, configuration, DNS."""
     zone = [line for line in lab.zone("scale.example").splitlines() if "SOA" not in line]
     hosts = [look(lab, name) for name in lab.policy_hosts]
-    settings = [lab.host(name).check_output("cat /etc/nginx/conf.d/mta-sts.conf") for name in lab.policy_hosts]
+    settings = [
+        lab.host(name).check_output("cat /etc/nginx/sites-enabled/zz-mta-sts.conf") for name in lab.policy_hosts
+    ]
     keys = [
         lab.host(name).check_output("cd /var/lib/mta-sts && find . -name '.*' -type f") for name in lab.policy_hosts
     ]

@@ -181,7 +181,7 @@ def test_the_rest_goes_when_the_record_is_in_no_cache(lab: Lab) -> None:
     for host in lab.policy_hosts:
         there = "find /var/lib/mta-sts /etc/letsencrypt /etc/nginx -name '*example.org*'"
         assert lab.host(host).check_output(there) == ""
-        assert "example.org" not in lab.host(host).check_output("cat /etc/nginx/conf.d/mta-sts.conf")
+        assert "example.org" not in lab.host(host).check_output("cat /etc/nginx/sites-enabled/zz-mta-sts.conf")
     assert ask(lab, "example.org") == ["NONE", None]
     after = step(lab, LEAVING)["example.org"]
     assert (after["stage"], after["holds"]) == ("absent", [])

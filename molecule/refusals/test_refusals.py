@@ -132,17 +132,38 @@ def test_an_nginx_configuration_that_was_broken_before(lab: Lab) -> None:
 
 
 def test_an_nginx_configuration_that_does_not_go_with_ours(lab: Lab) -> None:
-    # A second file of the kind, as on a host that has a configuration of its own in our way.
-    other = "/etc/nginx/conf.d/mta-sts-again.conf"
+    """As on a host where somebody else took a name of ours."""
+    theirs, ours = "/etc/nginx/conf.d/theirs.conf", "/etc/nginx/sites-enabled/zz-mta-sts.conf"
+    elsewhere = "/etc/nginx/conf.d/zz-mta-sts.conf"
     before = lab.zone("example.com")
-    refused = lab.quick_rollout(policy_host_nginx_conf=other, mta_sts_domains=[{**COM, "mode": "enforce"}, ORG])
-    assert refused.status != 0
-    assert 'duplicate upstream "mta_sts_peers"' in refused.output
-    assert "was taken back" in refused.output
+    try:
+        for name in lab.policy_hosts:
+            machine = lab.host(name)
+            machine.check_output(f"cp -p {ours} /root/ours.conf && rm {ours}")
+            machine.check_output(f"echo 'upstream mta_sts_peers {{ server 192.0.2.1; }}' > {theirs}")
+        refused = lab.quick_rollout(policy_host_nginx_conf=elsewhere, mta_sts_domains=[{**COM, "mode": "enforce"}, ORG])
+        assert refused.status != 0
+        assert 'duplicate upstream "mta_sts_peers"' in refused.output
+        assert "was taken back" in refused.output
+        for name in lab.policy_hosts:
+            assert not lab.host(name).file(elsewhere).exists
+            lab.host(name).check_output("nginx -t -q")
+        assert lab.zone("example.com") == before
+    finally:
+        for name in lab.policy_hosts:
+            lab.host(name).check_output(f"mv /root/ours.conf {ours}; rm {theirs}")
+
+
+def test_our_file_of_another_place_goes(lab: Lab) -> None:
+    ours, elsewhere = "/etc/nginx/sites-enabled/zz-mta-sts.conf", "/etc/nginx/conf.d/mta-sts.conf"
     for name in lab.policy_hosts:
-        assert not lab.host(name).file(other).exists
-        lab.host(name).check_output("nginx -t -q")
-    assert lab.zone("example.com") == before
+        lab.host(name).check_output(f"mv {ours} {elsewhere}")
+    moved = lab.quick_rollout()
+    assert moved.status == 0, moved.output
+    for name in lab.policy_hosts:
+        assert not lab.host(name).file(elsewhere).exists
+        assert lab.host(name).file(ours).exists
+        assert lab.curl(name, "example.com")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ PURE = {
     "_lifecycle",
     "_metrics",
     "_names",
+    "_nginx_conf",
     "_observed",
     "_obstacle",
     "_page",
@@ -62,7 +63,9 @@ NETWORK |= {f"_zone_file.{name}" for name in ("plan", "publish", "reconcile", "z
 ALLOWED = {"pure": PURE, "disk": PURE | DISK, "network": PURE | DISK | NETWORK}
 
 # What a policy host runs must need nothing but Python and these.
-ON_POLICY_HOSTS = ("mta_sts_policies", "mta_sts_policies_info", "mta_sts_ledger_info", "mta_sts_certificates")
+ON_POLICY_HOSTS = [
+    f"mta_sts_{name}" for name in ("policies", "policies_info", "ledger_info", "certificates", "nginx_info")
+]
 # Modules that do input or output by their nature, which pure files never import.
 IMPURE = {"asyncio", "http", "os", "random", "socket", "sqlite3", "ssl", "subprocess", "tempfile", "time", "urllib"}
 

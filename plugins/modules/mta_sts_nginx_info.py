@@ -1,0 +1,103 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mta_sts_nginx_info
+short_description: Tell how the site of the MTA-STS policies gets on with the other sites of an nginx
+version_added: 0.1.0
+author: The postmaster.mta_sts authors (@postmaster-collections)
+description:
+  - Reads what C(nginx -T) prints on a policy host, and tells where the file with the policies' site goes so that nothing
+    changes for the others, and what it must leave to them.
+  - Nothing of the configuration itself is returned, as it may hold secrets.
+  - Needs nothing but nginx and Python's standard library on the policy host.
+requirements:
+  - Python >= 3.9
+  - nginx, with a configuration that is sound
+extends_documentation_fragment:
+  - postmaster.mta_sts._attributes
+  - postmaster.mta_sts._attributes.actiongroup_mta_sts
+  - postmaster.mta_sts._attributes.info_module
+options:
+  listen_addresses:
+    description: The addresses on which the policies' site shall listen, IPv4 or IPv6. Without any it is on all.
+    type: list
+    elements: str
+    default: []
+seealso:
+  - module: postmaster.mta_sts.mta_sts_policies
+"""
+
+EXAMPLES = r"""
+- name: See what else nginx serves
+  postmaster.mta_sts.mta_sts_nginx_info:
+    listen_addresses: [198.51.100.1, '2001:db8::1']
+  register: nginx
+"""
+
+RETURN = r"""
+version:
+  description: The version of nginx.
+  type: str
+  returned: success
+  sample: 1.22.1
+place:
+  description:
+    - Path of a file that nginx reads behind those of the other sites, so that none of these stops being the first of its
+      address, which answers for unknown names.
+    - Empty if nginx reads neither C(/etc/nginx/sites-enabled) nor C(/etc/nginx/conf.d).
+  type: str
+  returned: success
+  sample: /etc/nginx/sites-enabled/zz-mta-sts.conf
+ours:
+  description: The files that nginx reads now and that have the policies' site.
+  type: list
+  elements: str
+  returned: success
+settled:
+  description: Directives of the C(http) level that the policies' site would set and cannot, as the other sites settled them.
+  type: list
+  elements: str
+  returned: success
+  sample: [map_hash_bucket_size]
+conflicts:
+  description: Why the policies' site cannot listen on O(listen_addresses) beside the others, and what to do about it.
+  type: list
+  elements: str
+  returned: success
+"""
+
+import re
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._nginx_conf import conflicts, read_dump
+
+
+def main() -> t.NoReturn:
+    module = AnsibleModule(
+        argument_spec={"listen_addresses": {"type": "list", "elements": "str", "default": []}},
+        supports_check_mode=True,
+    )
+    nginx = module.get_bin_path("nginx", required=True)
+    status, dump, errors = module.run_command([nginx, "-T"])
+    if status != 0:
+        module.fail_json(msg=f"Cannot read nginx's configuration: {errors.strip()}")
+    version = re.search(r"nginx/([0-9.]*[0-9])", module.run_command([nginx, "-v"])[2])
+    neighbours = read_dump(dump)
+    module.exit_json(
+        changed=False,
+        version=version.group(1) if version else "0",
+        place=neighbours.place,
+        ours=list(neighbours.ours),
+        settled=list(neighbours.settled),
+        conflicts=conflicts(neighbours.listens, module.params["listen_addresses"]),
+    )
+
+
+if __name__ == "__main__":
+    main()
