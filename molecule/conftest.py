@@ -112,9 +112,9 @@ class Lab:
         """One turn of the loop."""
         return self.playbook("rollout", *arguments, **variables)
 
-    def quick_rollout(self, **variables: t.Any) -> Playbook:
+    def quick_rollout(self, *arguments: str, **variables: t.Any) -> Playbook:
         """One turn of the loop on hosts that are set up already."""
-        return self.rollout("--skip-tags=policy_host_install", **variables)
+        return self.rollout("--skip-tags=policy_host_install", *arguments, **variables)
 
     def report(self) -> dict[str, dict[str, t.Any]]:
         """What the last rollout reported, by domain."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import typing as t
+from pathlib import Path
 
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import policy_id
 
@@ -63,3 +64,42 @@ def test_records_that_are_not_ours_alone(lab: Lab) -> None:
     again = lab.quick_rollout(mta_sts_domains=[CUSTOMER, UNCERTIFIED, merging])
     assert again.status == 0, again.output
     assert set(again.changed.values()) == {0}, again.output
+
+
+def test_records_that_somebody_else_applies(lab: Lab, tmp_path: Path) -> None:
+    """Each run goes as far as what is in DNS lets it: first the addresses, then the id."""
+    domain = "xn--bcher-kva.example"
+    ours = {
+        "mta_sts_domains": [{"domain": domain, "mx": ["mx1.lab.test"]}],
+        "mta_sts_dns": {"backend": "records", "directory": str(tmp_path), "authorities": [lab.facts["lab_ns_address"]]},
+    }
+    zone = tmp_path / "records.zone"
+
+    def apply() -> None:
+        lines = [line for line in zone.read_text().splitlines() if line and not line.startswith(";")]
+        assert lines
+        for line in lines:
+            name, ttl, _in, data = line.split(maxsplit=3)
+            lab.nsupdate(f"update delete {name} {data.split()[0]}\nsend\nupdate add {name} {ttl} {data}")
+
+    ahead = lab.quick_rollout("--check", **ours)
+    assert ahead.status != 0
+    assert not zone.exists()
+    first = lab.quick_rollout(**ours)
+    assert first.status != 0
+    assert "Module failed" not in first.output
+    awaited = holds(lab, domain)["record-awaited"]
+    assert f"mta-sts.{domain} A: not in DNS yet: " in awaited
+    assert str(tmp_path / "records.md") in awaited
+    # Nobody was asked for a certificate that could not have been given.
+    for host in lab.policy_hosts:
+        assert not lab.host(host).file(f"/etc/letsencrypt/renewal/mta-sts.{domain}.conf").exists
+    apply()
+    assert lab.quick_rollout(**ours).status != 0
+    assert f"_mta-sts.{domain} TXT: not in DNS yet: " in holds(lab, domain)["record-awaited"]
+    assert lab.dig(f"_mta-sts.{domain}") == []
+    apply()
+    last = lab.quick_rollout(**ours)
+    assert last.status == 0, last.output
+    assert lab.report()[domain]["stage"] == "testing"
+    assert lab.dig(f"_mta-sts.{domain}") == [f'"v=STSv1; id={policy_id(lab.curl("web1", domain))}"']
