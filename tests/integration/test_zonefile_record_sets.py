@@ -185,7 +185,7 @@ def test_a_run_that_died_is_healed(call: Call, named: NamedFiles, name: str, die
     assert subprocess.run(command, env=modules.ENVIRONMENT, check=False).returncode == -signal.SIGKILL
     if died == "between the two writes":
         named.file(zone).write_bytes(before)
-        (named.directory / f".unfinished-{zone}~x").write_bytes(b"left")
+        (named.directory / ".unfinished-x").write_bytes(b"left")
     assert named.lookup(f"{name}.{zone}", "TXT") == []
     assert statuses(call(wanted, look_ahead=True)) == ["changed"]
     assert statuses(call(wanted)) == ["changed"]
@@ -230,6 +230,20 @@ def test_two_runs_follow_each_other(named: NamedFiles, tmp_path: Path, name: str
         runs.append(subprocess.Popen(command, env=modules.ENVIRONMENT, stdout=subprocess.DEVNULL))
     assert [run.wait() for run in runs] == [0] * 4
     assert [named.lookup(f"n{number}.{name}.{zone}", "TXT") for number in range(4)] == [['300 "a"']] * 4
+
+
+def test_fragments_in_a_directory_of_their_own(call: Call, named: NamedFiles, tmp_path: Path, name: str) -> None:
+    """What an earlier fragment has is theirs then, as everything else in the zone."""
+    zone, fragment = "five.example", f"{tmp_path}/ours/{{zone}}.inc"
+    assert statuses(call(record_set(f"old.{name}.{zone}", "TXT", "a"))) == ["changed"]
+    wanted = record_set(f"{name}.{zone}", "TXT", "a")
+    missing = call(wanted, fragment=fragment)
+    assert f"{tmp_path}/ours: No such file or directory" in missing["results"][0]["error"]
+    (tmp_path / "ours").mkdir()
+    assert statuses(call(wanted, fragment=fragment)) == ["changed"]
+    assert named.file(zone).read_text().endswith(f"$INCLUDE {tmp_path}/ours/{zone}.inc\n")
+    other = call(record_set(f"old.{name}.{zone}", "TXT", "b"), fragment=fragment)
+    assert f"stands in {named.fragment(zone)}:" in other["results"][0]["error"]
 
 
 def test_one_reload_for_all_zones(call: Call, named: NamedFiles, tmp_path: Path, name: str) -> None:

@@ -17,7 +17,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from .._webroot import TEMPORARY_PREFIX, remove_leftovers, sync_directory
+from .._webroot import TEMPORARY_PREFIX, sync_directory
 
 ZONE: t.Final = "{zone}"
 # Of one zone file, and of all that it includes.
@@ -91,13 +91,13 @@ def read_if_there(path: str) -> t.Optional[bytes]:
 
 
 @contextlib.contextmanager
-def temporary(zone: str, directory: Path, content: bytes, like: str) -> t.Iterator[str]:
+def temporary(directory: Path, content: bytes, like: str) -> t.Iterator[str]:
     """A new file that may take the place of another, with the owner, mode, label and access list of one like it.
 
     It is removed unless it was moved away. Raises PlaceError.
     """
     try:
-        descriptor, path = tempfile.mkstemp(prefix=_prefix(zone), dir=directory)
+        descriptor, path = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=directory)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
@@ -107,12 +107,7 @@ def temporary(zone: str, directory: Path, content: bytes, like: str) -> t.Iterat
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
     except OSError as error:
-        raise PlaceError(f"{error.filename or directory}: {error.strerror}") from None
-
-
-def _prefix(zone: str) -> str:
-    # No name of a zone has a tilde, so none begins as another one's files do.
-    return f"{TEMPORARY_PREFIX}{zone}~"
+        raise PlaceError(f"{directory}: {error.strerror}") from None
 
 
 def _make_like(descriptor: int, like: str) -> None:
@@ -138,12 +133,3 @@ def remove_file(path: str) -> None:
     """Raises OSError."""
     os.unlink(path)
     sync_directory(Path(path).parent)
-
-
-def clear(zone: str, directories: t.Iterable[Path]) -> None:
-    """Removes what a run that died left of a zone's files. Raises PlaceError."""
-    try:
-        for directory in directories:
-            remove_leftovers(directory, _prefix(zone))
-    except OSError as error:
-        raise PlaceError(f"{error.filename}: {error.strerror}") from None

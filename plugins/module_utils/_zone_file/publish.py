@@ -27,7 +27,6 @@ from .places import (
     ZONE,
     PlaceError,
     Places,
-    clear,
     read_file,
     read_if_there,
     remove_file,
@@ -85,6 +84,11 @@ class Publication:
         self._fragment = self.places.fragment_of(self.name)
         self._fragment_path = os.path.realpath(self._fragment)
 
+    @property
+    def directories(self) -> tuple[Path, Path]:
+        """Of the fragment, and of the zone file."""
+        return Path(self._fragment_path).parent, self.directory
+
     def open_sets(self) -> list[RecordSet]:
         return [one for one in self.record_sets if not one.status]
 
@@ -118,14 +122,12 @@ class Publication:
         ours = fragment_text(self.name, self.reading, self.open_sets())
         self._after = self._with_next_serial(self._including(self._fragment)), ours
         with contextlib.ExitStack() as stack:
-            if in_place:
-                directories = [Path(self._fragment_path).parent, self.directory]
-                clear(self.name, directories)
-            else:
-                directories = [Path(stack.enter_context(tempfile.TemporaryDirectory()))] * 2
-            fragment = stack.enter_context(temporary(self.name, directories[0], ours, self.path))
+            directories = self.directories
+            if not in_place:
+                directories = (Path(stack.enter_context(tempfile.TemporaryDirectory())),) * 2
+            fragment = stack.enter_context(temporary(directories[0], ours, self.path))
             candidate = self._with_next_serial(self._including(fragment))
-            file = stack.enter_context(temporary(self.name, directories[1], candidate, self.path))
+            file = stack.enter_context(temporary(directories[1], candidate, self.path))
             trouble = await self.commands.check(self, file)
         if trouble:
             told = trouble.replace(file, self.path).replace(fragment, self._fragment)
@@ -183,5 +185,5 @@ class Publication:
         return read_file(self.path), read_if_there(self._fragment_path)
 
     def _replace(self, path: str, content: bytes, like: str) -> None:
-        with temporary(self.name, Path(path).parent, content, like) as new:
+        with temporary(Path(path).parent, content, like) as new:
             replace_file(new, path)

@@ -9,9 +9,11 @@ already, publish each zone that changes, and wait until the servers answer it. P
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from collections import defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 
 try:
     import dns.name
@@ -23,7 +25,7 @@ from .._record_sets.answers import for_each
 from .._record_sets.authorities import Authorities, confirm, unlike
 from .._record_sets.record_set import InputError, RecordSet, ServerError, SetError
 from .._record_sets.server import CONNECTIONS, PIPELINED
-from .._webroot import locked
+from .._webroot import locked, remove_leftovers
 from .places import ZONE, PlaceError, Places
 from .plan import plan
 from .publish import Commands, Publication
@@ -48,6 +50,8 @@ class Reconciler:
         in_place = [one for zone in zones for one in zone.record_sets if one.status == "ok"]
         await for_each(in_place, CONNECTIONS * PIPELINED, self._ask)
         changing = [zone for zone in zones if zone.open_sets()]
+        if not self.check_mode:
+            _clear({directory for zone in changing for directory in zone.directories})
         await for_each(changing, ZONES_AT_ONCE, self._check)
         if self.check_mode:
             for zone in changing:
@@ -127,6 +131,13 @@ class Reconciler:
                 zone.fail(f"{trouble}; {own or 'the files are as they were before'}")
         for zone in zones:
             zone.done()
+
+
+def _clear(directories: t.Iterable[Path]) -> None:
+    """Remove what a run that died did not finish; a directory that is not there is told when it is written to."""
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            remove_leftovers(directory)
 
 
 def _write(zone: Publication) -> bool:
