@@ -94,12 +94,12 @@ class Authorities:
         raise SetError(f"the zone that {name} lies in cannot be found out: {'; '.join(troubles)}")
 
     async def _find(self, zone: dns.name.Name) -> list[Server]:
-        assert self._resolver is not None  # noqa: S101 - without one, nobody comes here
+        resolver = t.cast("dns.asyncresolver.Resolver", self._resolver)
         found: list[Server] = []
         try:
-            for server in await self._resolver.resolve(zone, "NS"):
+            for server in await resolver.resolve(zone, "NS"):
                 for rdtype in ("A", "AAAA"):
-                    answer = await self._resolver.resolve(server.target, rdtype, raise_on_no_answer=False)
+                    answer = await resolver.resolve(server.target, rdtype, raise_on_no_answer=False)
                     found += [self._server(rdata.address, 53) for rdata in answer]
         except (dns.exception.DNSException, OSError) as exc:
             raise SetError(f"the name servers of {zone} cannot be found out: {exc}") from exc
