@@ -96,15 +96,22 @@ class Authorities:
     async def _find(self, zone: dns.name.Name) -> list[Server]:
         resolver = t.cast("dns.asyncresolver.Resolver", self._resolver)
         found: list[Server] = []
+        trouble = "none of them has an address"
         try:
-            for server in await resolver.resolve(zone, "NS"):
-                for rdtype in ("A", "AAAA"):
-                    answer = await resolver.resolve(server.target, rdtype, raise_on_no_answer=False)
-                    found += [self._server(rdata.address, 53) for rdata in answer]
+            names = [server.target for server in await resolver.resolve(zone, "NS")]
         except (dns.exception.DNSException, OSError) as exc:
-            raise SetError(f"the name servers of {zone} cannot be found out: {exc}") from exc
+            names, trouble = [], str(exc)
+        for name in names:
+            for rdtype in ("A", "AAAA"):
+                try:
+                    answer = await resolver.resolve(name, rdtype, raise_on_no_answer=False)
+                except (dns.exception.DNSException, OSError) as exc:
+                    # One of several that is dead says nothing.
+                    trouble = str(exc)
+                else:
+                    found += [self._server(rdata.address, 53) for rdata in answer]
         if not found:
-            raise SetError(f"no name server of {zone} has an address")
+            raise SetError(f"the name servers of {zone} cannot be found out: {trouble}")
         return found
 
 
