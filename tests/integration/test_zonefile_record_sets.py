@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
 import shlex
 import signal
+import socket
 import stat
 import subprocess
+import time
 import typing as t
 from pathlib import Path
 
@@ -209,6 +212,24 @@ def test_a_server_that_goes_on_with_what_it_had(call: Call, named: NamedFiles, n
     silent = call(wanted, authorities=[f"{named.host}:{free_port()}"])
     assert silent["results"][0]["error"].startswith("it is in the zone file, but server 127.0.0.1 port ")
     assert not silent["changed"]
+
+
+def test_a_secondary_that_is_silent_is_waited_for_once(call: Call, named: NamedFiles, name: str) -> None:
+    """One of several that is down says nothing, and costs no wait for each set."""
+    with contextlib.ExitStack() as stack:
+        silent = stack.enter_context(socket.create_server((named.host, 0), backlog=0))
+        # What is behind these in the queue is not even refused.
+        for _connection in range(2):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(silent.getsockname())
+        authorities = [*named.options["authorities"], f"{named.host}:{silent.getsockname()[1]}"]
+        sets = [record_set(f"n{number}.{name}.one.example", "TXT", "a") for number in range(100)]
+        began = time.monotonic()
+        result = call(*sets, authorities=authorities, timeout=2)
+        took = time.monotonic() - began
+    assert statuses(result) == ["changed"] * 100
+    assert took < 15
 
 
 def test_a_file_that_an_editor_saves_meanwhile(call: Call, named: NamedFiles, name: str) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import time
 import typing as t
 
 try:
@@ -122,6 +123,9 @@ class Server:
         self._connections: list[_Connection | None] = [None] * CONNECTIONS
         self._opening = asyncio.Lock()
         self._turn = 0
+        # Why it could not be reached, and until when that is not tried again.
+        self._unreached: OSError | asyncio.TimeoutError | None = None
+        self._rests_until = 0.0
 
     def __str__(self) -> str:
         return f"server {self.host} port {self.port}"
@@ -178,9 +182,20 @@ class Server:
                 if connection is not None:
                     await connection.close()
                 self._connections[turn] = None
-                streams = await asyncio.wait_for(asyncio.open_connection(self.host, self.port), self.timeout)
-                connection = self._connections[turn] = _Connection(*streams)
+                connection = self._connections[turn] = _Connection(*await self._open())
         return connection
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect. A server that is silent is left alone for as long as it took to see that, lest each query waits."""
+        began = time.monotonic()
+        if self._unreached is not None and began < self._rests_until:
+            raise self._unreached.with_traceback(None)
+        try:
+            return await asyncio.wait_for(asyncio.open_connection(self.host, self.port), self.timeout)
+        except (OSError, asyncio.TimeoutError) as exc:
+            now = time.monotonic()
+            self._unreached, self._rests_until = exc, now + (now - began)
+            raise
 
     def _check(self, query: dns.message.Message, wire: bytes) -> dns.message.Message:
         """Parse an answer and hold it to the query and to the key (RFC 8945 5.3)."""
