@@ -70,11 +70,11 @@ class Reconciler:
         await for_each(self._open_sets(), at_once, self._guarded(self._plan))
         for one in self._open_sets():
             self._hold_to_expected(one)
+        await for_each(self._open_sets(), at_once, self._guarded(self._locate))
         if self.check_mode:
             for one in self._open_sets():
                 one.status = "changed"
             return
-        await for_each(self._open_sets(), at_once, self._guarded(self._locate))
         by_zone: defaultdict[dns.name.Name, list[RecordSet]] = defaultdict(list)
         for one in self._open_sets():
             by_zone[t.cast("dns.name.Name", one.zone)].append(one)
