@@ -292,6 +292,7 @@ def test_which_zone(call: Call, named: NamedFiles, name: str) -> None:
         True,
         False,
     ]
+    assert [one["zone"] for one in result["results"][:3]] == ["sub.one.example", "one.example", "sub.one.example"]
     errors = [one["error"] for one in result["results"]]
     assert errors[3] == f"no zone that {name}.six.example. may lie in has a file {named.directory}/{{zone}}.zone"
     assert errors[4] == f"there is no zone file {named.directory}/six.example.zone"

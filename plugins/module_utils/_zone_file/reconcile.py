@@ -66,7 +66,8 @@ class Reconciler:
                 one.before, one.status = one.wanted, "ok"
                 continue
             try:
-                by_zone[self._zone_of(one)].append(one)
+                one.zone = self._zone_of(one)
+                by_zone[one.zone].append(one)
             except SetError as exc:
                 one.fail(str(exc))
         return by_zone
