@@ -3,10 +3,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Certificates for many policy hosts' names, each by itself: a name that is not ready stops no other.
 
-What nginx reads is one PEM file per name, chain and key together so that the two can never belong to different
-certificates, replaced atomically. It comes from given files, or from certbot (RFC 8555 with http-01), whose own
-timer renews it and whose deploy hook refreshes what nginx reads. Standard library only, because it runs on
-policy hosts. Private to this collection.
+They come from certbot (RFC 8555 with http-01), whose own timer renews them and whose deploy hook refreshes what
+nginx reads. Standard library only, because it runs on policy hosts. Private to this collection.
 """
 
 from __future__ import annotations
@@ -14,24 +12,25 @@ from __future__ import annotations
 import http.client
 import os
 import re
-import ssl
-import stat
 import subprocess
-import tempfile
 import typing as t
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from ._attempts import Attempts
 from ._finding import printable
-from ._webroot import write_file
+from ._pem_files import CertificateError, Outcome, Store, check_pem, is_there, read_part
 
 CERTBOT = "certbot"
 CERTBOT_CONFIG = Path("/etc/letsencrypt")
+CERTBOT_LOG = Path("/var/log/letsencrypt/letsencrypt.log")
 CERTBOT_SECONDS = 300
-
-MODE = 0o640
+# What certbot 2.1 says whenever the server refuses an order, and where its log has the server's words; so much is read.
+HIDING = "AttributeError: can't set attribute"
+LOGGED = re.compile(r"(?m)^acme\.messages\.Error: (.*)$")
+LOG_END = 1 << 18
 
 # What the ACME server says to an account that asked for too much (RFC 8555 6.6); asking on makes it worse. A limit
 # that only this name, or its own domain, has come up against stops no other.
@@ -45,104 +44,6 @@ ADVICE = re.compile(
 )
 
 
-class CertificateError(Exception):
-    """Why a name has no certificate, or still has one."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one name: whether its certificate changed or was removed, and what went wrong."""
-
-    changed: bool = False
-    removed: bool = False
-    error: str = ""
-
-
-class Store:
-    """The directory of PEM files that nginx's workers read."""
-
-    def __init__(self, directory: Path, group: t.Optional[int]) -> None:
-        self.directory = directory
-        self._group = group
-
-    def holds(self, name: str, pem: bytes) -> bool:
-        """Whether the name's file has exactly this content, and can be read by those who shall and no others."""
-        path = self._path(name)
-        try:
-            status = path.stat()
-            allowed = stat.S_IMODE(status.st_mode) == MODE and self._group in (None, status.st_gid)
-            return allowed and path.read_bytes() == pem
-        except FileNotFoundError:
-            return False
-
-    def install(self, name: str, pem: bytes) -> None:
-        """Puts chain and key of a name where nginx reads them; refuses what nginx could not use."""
-        check_pem(pem)
-        write_file(self._path(name), pem, MODE, self._group)
-
-    def has(self, name: str) -> bool:
-        """Whether there is a file of the name, whatever is in it."""
-        return _is_there(self._path(name))
-
-    def remove(self, name: str) -> None:
-        """Takes the name's file away."""
-        self._path(name).unlink(missing_ok=True)
-
-    def _path(self, name: str) -> Path:
-        return self.directory / f"{name}.pem"
-
-
-def check_pem(pem: bytes) -> None:
-    """Raises L(CertificateError) unless this is a chain with the key that belongs to it."""
-    descriptor, path = tempfile.mkstemp()
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-        # A password callback that gives none: an encrypted key must be an error, not a question.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, password=lambda: "")
-    except (ssl.SSLError, ValueError) as error:
-        reason = str(getattr(error, "reason", None) or error).lower().replace("_", " ")
-        raise CertificateError(f"certificate and key are not usable together: {reason}") from None
-    finally:
-        os.unlink(path)
-
-
-def from_files(
-    names: t.Sequence[str], certificate_path: str, key_path: str, store: Store, *, check_mode: bool
-) -> dict[str, Outcome]:
-    """Installs given files; C({name}) in the paths stands for the policy host's name."""
-    outcomes = {}
-    for name in names:
-        try:
-            pem = b"\n".join(_read(path.replace("{name}", name)).rstrip(b"\n") for path in (certificate_path, key_path))
-            pem += b"\n"
-            changed = not store.holds(name, pem)
-            if changed and check_mode:
-                check_pem(pem)
-            elif changed:
-                store.install(name, pem)
-            outcomes[name] = Outcome(changed)
-        except (CertificateError, OSError) as error:
-            outcomes[name] = Outcome(error=str(error))
-    return outcomes
-
-
-def _is_there(path: Path) -> bool:
-    """As C(os.path.lexists), but raises OSError where that cannot be known."""
-    try:
-        path.lstat()
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _read(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise CertificateError(f"{path}: {error.strerror}") from None
-
-
 @dataclass(frozen=True)
 class Acme:
     """How certbot gets certificates."""
@@ -151,35 +52,58 @@ class Acme:
     email: str
     webroot: Path
     hook: Path
+    # So many are asked for in one call, at most; 0 for any number. What is refused counts, as it does at the server.
+    limit: int = 0
+    # The names that are not asked for as long as they have none, each with the reason.
+    unready: t.Mapping[str, str] = field(default_factory=dict)
 
 
 def from_acme(names: t.Sequence[str], acme: Acme, store: Store, *, check_mode: bool) -> dict[str, Outcome]:
     """Gets a certificate for every name that has none of this ACME server, and installs what is there."""
-    outcomes: dict[str, Outcome] = {}
+    attempts = Attempts(store.directory)
     missing = {name for name in names if not _has_lineage(name, acme.directory)}
-    stop = "" if check_mode or not missing else _acme_trouble(acme.directory)
+    outcomes = {name: _refresh(name, acme, store, check_mode=check_mode) for name in names if name not in missing}
+    reasons = {name: acme.unready[name] for name in missing.intersection(acme.unready)}
+    outcomes.update((name, Outcome(error=f"not asked for: {printable(text, 300)}")) for name, text in reasons.items())
+    turn = attempts.in_turn(name for name in names if name in missing and name not in reasons)
+    last = acme.limit or len(turn)
+    outcomes.update(dict.fromkeys(turn[last:], Outcome(queued=True)))
+    if check_mode:
+        outcomes.update(dict.fromkeys(turn[:last], Outcome(changed=True)))
+    else:
+        attempts.forget(name for name in names if name not in missing)
+        outcomes.update(_ask(turn[:last], acme, store, attempts))
+    return {name: outcomes[name] for name in names}
+
+
+def _ask(names: t.Sequence[str], acme: Acme, store: Store, attempts: Attempts) -> t.Iterator[tuple[str, Outcome]]:
+    """Asks for one certificate after the other, until the server would refuse all others, too."""
+    stop = _acme_trouble(acme.directory) if names else ""
     for name in names:
-        if name not in missing:
-            outcomes[name] = _refresh(name, acme, store, check_mode=check_mode)
-        elif check_mode:
-            outcomes[name] = Outcome(changed=True)
-        elif stop:
-            outcomes[name] = Outcome(error=stop)
+        if stop:
+            yield name, Outcome(error=stop)
+            continue
+        outcome = _issue(name, acme, store)
+        if outcome.changed:
+            attempts.forget([name])
         else:
-            outcomes[name] = _issue(name, acme, store)
-            if stops_all(outcomes[name].error):
-                stop = f"not asked for, since the ACME server had said: {outcomes[name].error}"
-    return outcomes
+            attempts.failed(name, outcome.error)
+        if stops_all(outcome.error):
+            stop = f"not asked for, since the ACME server had said: {outcome.error}"
+        yield name, outcome
 
 
 def remove(names: t.Sequence[str], store: Store, *, acme: bool, check_mode: bool) -> dict[str, Outcome]:
     """Takes away what nginx reads of every name and, with C(acme), what certbot holds under exactly that name."""
-    return {name: _remove(name, store, acme=acme, check_mode=check_mode) for name in names}
+    outcomes = {name: _remove(name, store, acme=acme, check_mode=check_mode) for name in names}
+    if acme and names and not check_mode:
+        Attempts(store.directory).forget(names)
+    return outcomes
 
 
 def _remove(name: str, store: Store, *, acme: bool, check_mode: bool) -> Outcome:
     try:
-        renewed = acme and _is_there(_renewal(name))
+        renewed = acme and is_there(_renewal(name))
         if not renewed and not store.has(name):
             return Outcome()
         if renewed and not check_mode:
@@ -247,14 +171,27 @@ def _certbot(*arguments: str) -> None:
     except subprocess.TimeoutExpired:
         raise CertificateError(f"certbot did not finish within {CERTBOT_SECONDS} seconds") from None
     if done.returncode != 0:
-        raise CertificateError(certbot_reason(done.stdout + done.stderr))
+        output = done.stdout + done.stderr
+        raise CertificateError(certbot_reason(_logged_reason() if HIDING in output else output))
+
+
+def _logged_reason() -> str:
+    """What the ACME server said when certbot does not tell: that of Debian 12 stumbles over it on its way out."""
+    try:
+        with CERTBOT_LOG.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_END))
+            log = file.read().decode("utf-8", "replace")
+    except OSError:
+        return HIDING
+    found: list[str] = LOGGED.findall(log)
+    return found[-1] if found else HIDING
 
 
 def _refresh(name: str, acme: Acme, store: Store, *, check_mode: bool) -> Outcome:
     """Has the deploy hook install what certbot holds, if nginx would read something else."""
     lineage = _lineage(name)
     try:
-        pem = _read(str(lineage / "fullchain.pem")) + _read(str(lineage / "privkey.pem"))
+        pem = read_part(str(lineage / "fullchain.pem")) + read_part(str(lineage / "privkey.pem"))
         if store.holds(name, pem):
             return Outcome()
         # What nginx reads now may be good: what certbot holds must not replace it unless it is, too.

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ._caa import caa_refusal
 from ._finding import ERROR, KINDS, printable
 from ._history import CLOCKS_DIFFER, LONGEST_RUN, History, Served
-from ._hold import Hold
+from ._hold import HOLD_KINDS, Hold
 from ._observed import ADDRESS_ELSEWHERE, ADDRESS_MISSING, ADDRESS_OURS, ADDRESS_UNKNOWN, Observed, Proof
 from ._policy import Policy, PolicyError
 
@@ -246,12 +246,19 @@ def _certificate_failures(domain: str, evidence: Evidence) -> dict[str, tuple[st
     met = {failure["host"] for failure in proof.get("failures", ()) if failure["code"].startswith(POLICY_CERTIFICATE)}
     # Without a proof there is none, or it is to be removed.
     failures: dict[str, list[str]] = {kind: [] for kind in WITHOUT}
+    queued = []
     for host, document in (evidence.certificates or {}).items():
-        error = document["certificates"].get(f"mta-sts.{domain}", {}).get("error")
+        outcome = document["certificates"].get(f"mta-sts.{domain}", {})
+        error = outcome.get("error")
         kind = "certificate" if host in met else "renewal" if host in proof.get("proved", ()) else "removal"
         if error and (kind != "removal" or not proof):
             failures[kind].append(f"{host}: {WITHOUT[kind]} mta-sts.{domain}: {printable(error, 400)}")
-    return {f"{kind}_failures": tuple(texts) for kind, texts in failures.items()}
+        if outcome.get("queued") and host in met:
+            queued.append(
+                f"{host}: a certificate for mta-sts.{domain} is queued: {HOLD_KINDS['certificate-queued'].cause}"
+            )
+    texts = {f"{kind}_failures": tuple(found) for kind, found in failures.items()}
+    return {**texts, "certificates_queued": tuple(queued)}
 
 
 def _proof(domain: str, site: Site, evidence: Evidence) -> t.Optional[Proof]:

@@ -92,6 +92,12 @@ HOLD_KINDS: t.Final[dict[str, HoldKind]] = {
         "a policy host has no certificate for mta-sts.<domain>",
         "mend what the message says; then run again",
     ),
+    "certificate-queued": HoldKind(
+        ANNOUNCE,
+        True,
+        "a run asks for so many certificates and no more; the next one goes on",
+        "run again; policy_host_certificates_per_run sets the number",
+    ),
     "proof-missing": HoldKind(ANNOUNCE, False, "the policy was not yet proved on every policy host", "run again"),
     "proof-failed": HoldKind(
         ANNOUNCE,

@@ -66,6 +66,8 @@ class Observed:
     mx_failures: tuple[str, ...] = ()
     # Of policy hosts that did not get through the handshake.
     certificate_failures: tuple[str, ...] = ()
+    # Likewise, where the certificate was not asked for yet.
+    certificates_queued: tuple[str, ...] = ()
     proof: t.Optional[Proof] = None
     # Of policy hosts that serve the policy with the certificate that they had.
     renewal_failures: tuple[str, ...] = ()

@@ -74,8 +74,10 @@ def holds_of_proof(policy: Policy, observed: Observed) -> tuple[Hold, ...]:
         if proof.fetched and not proof.failures:
             return ()
         # A host without a certificate cannot pass the proof: the cause is worth more than its effect.
-        if observed.certificate_failures:
-            return tuple(Hold("certificate", text) for text in observed.certificate_failures)
+        missing = [Hold("certificate", text) for text in observed.certificate_failures]
+        missing += [Hold("certificate-queued", text) for text in observed.certificates_queued]
+        if missing:
+            return tuple(missing)
         if proof.failures:
             return tuple(Hold("proof-failed", text) for text in proof.failures)
     return (Hold("proof-missing", HOLD_KINDS["proof-missing"].cause),)

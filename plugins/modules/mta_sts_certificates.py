@@ -82,6 +82,25 @@ options:
     description: The directory whose C(.well-known/acme-challenge) nginx serves on port 80. For O(source=acme).
     type: path
     default: /var/lib/mta-sts/acme
+  limit:
+    description:
+      - For O(source=acme), how many certificates are asked for in one call, at most. What is refused counts, too, as the ACME
+        server counts it. C(0) is for any number. The other names are V(queued), and it is the turn of those that failed last time
+        after all others. Certificates that are there are refreshed in any case.
+    type: int
+    default: 100
+  prepared:
+    description:
+      - Path on the controller of the results document of the DNS step, as of M(postmaster.mta_sts.rfc2136_record_sets). A name
+        whose address records could not be brought, or are awaited, is not asked for if it has no certificate yet. For
+        O(source=acme). A document that is not there says nothing.
+    type: path
+  unready:
+    description:
+      - The names that are not asked for as long as they have no certificate, each with the reason. For O(source=acme). O(prepared)
+        and, in O(document), CAA records (RFC 8659) add to it.
+    type: dict
+    default: {}
   hook:
     description: The program that installs the certificate of a certbot lineage. For O(source=acme).
     type: path
@@ -119,56 +138,83 @@ EXAMPLES = r"""
 RETURN = r"""
 counts:
   description:
-    - Of how many names the certificate was brought or refreshed, was removed, and was as it shall be; and how many failed.
+    - Of how many names the certificate was brought or refreshed, was removed, is yet to be asked for because of O(limit), and was
+      as it shall be; and how many failed.
     - A name whose certificate was got and could not be installed counts as changed and as failed.
   type: dict
   returned: success
-  sample: {changed: 1, removed: 0, unchanged: 1, failed: 0}
+  sample: {changed: 1, removed: 0, queued: 0, unchanged: 1, failed: 0}
 certificates:
-  description: For each name whether its certificate changed or was removed, and what is wrong, if anything.
+  description: For each name whether its certificate changed, was removed or is yet to be asked for, and what is wrong, if anything.
   type: dict
   returned: success, without O(results)
   sample:
-    mta-sts.example.com: {changed: true, removed: false, error: ''}
+    mta-sts.example.com: {changed: true, removed: false, queued: false, error: ''}
 """
 
 import dataclasses
 import grp
 import typing as t
+from dataclasses import dataclass
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._certificates import (
-    Acme,
-    Outcome,
-    Store,
-    from_acme,
-    from_files,
-    remove,
-)
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._certificates import Acme, from_acme, remove
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_plan
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import to_ascii
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._pem_files import Outcome, Store, from_files
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._webroot import remove_leftovers
 
+ARGUMENTS = {
+    "names": {"type": "list", "elements": "str"},
+    "absent": {"type": "list", "elements": "str"},
+    "document": {"type": "path"},
+    "source": {"type": "str", "choices": ["acme", "files"], "default": "acme"},
+    "directory": {"type": "path", "default": "/var/lib/mta-sts/tls"},
+    "group": {"type": "str", "default": "www-data"},
+    "acme_directory": {"type": "str", "default": "https://acme-v02.api.letsencrypt.org/directory"},
+    "acme_email": {"type": "str", "default": ""},
+    "webroot": {"type": "path", "default": "/var/lib/mta-sts/acme"},
+    "limit": {"type": "int", "default": 100},
+    "prepared": {"type": "path"},
+    "unready": {"type": "dict", "default": {}},
+    "hook": {"type": "path", "default": "/etc/letsencrypt/renewal-hooks/deploy/mta-sts"},
+    "certificate_path": {"type": "path"},
+    "key_path": {"type": "path", "no_log": False},
+    "results": {"type": "path"},
+}
 
-def given_names(params: t.Mapping[str, t.Any]) -> tuple[list[str], list[str]]:
-    """The names that may have a certificate now, and those that shall have none. Raises ValueError for one in both."""
+
+@dataclass(frozen=True)
+class Given:
+    """The names that may have a certificate now, those that shall have none, and those that are not asked for yet."""
+
+    names: list[str]
+    absent: list[str]
+    unready: dict[str, str]
+
+
+def given(params: t.Mapping[str, t.Any]) -> Given:
+    """What was asked for. Raises ValueError for a name that shall have a certificate and have none."""
+    unready = {name: str(reason) for name, reason in params["unready"].items()}
     if params["document"]:
-        plan = read_plan(params["document"])
-        names = [entry["policy_host"] for entry in plan["domains"] if entry["certificate"]]
-        absent = [entry["policy_host"] for entry in plan["domains"] if entry["remove"]]
+        domains = read_plan(params["document"])["domains"]
+        names = [entry["policy_host"] for entry in domains if entry["certificate"]]
+        absent = [entry["policy_host"] for entry in domains if entry["remove"]]
+        refused = {entry["policy_host"]: entry.get("certificate_refusal") for entry in domains}
+        unready.update((name, str(refusal)) for name, refusal in refused.items() if refusal)
     else:
         names = [to_ascii(name) for name in params["names"] or ()]
         absent = [to_ascii(name) for name in params["absent"] or ()]
     both = sorted(set(names).intersection(absent))
     if both:
         raise ValueError(f"a name cannot have a certificate and have none: {', '.join(both)}")
-    return names, absent
+    if params["limit"] < 0:
+        raise ValueError(f"limit {params['limit']}: must be 0 or more")
+    return Given(names, absent, unready)
 
 
-def bring(
-    names: list[str], absent: list[str], params: t.Mapping[str, t.Any], *, check_mode: bool
-) -> dict[str, Outcome]:
+def bring(what: Given, params: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, Outcome]:
     """The outcome for every name. Raises KeyError for an unknown group, OSError for a missing directory."""
     directory = Path(params["directory"])
     # Before the first run the web server, and with it its group, may not be there yet.
@@ -176,12 +222,16 @@ def bring(
     store = Store(directory, group)
     if not check_mode:
         remove_leftovers(directory)
-    removed = remove(absent, store, acme=params["source"] == "acme", check_mode=check_mode)
+    removed = remove(what.absent, store, acme=params["source"] == "acme", check_mode=check_mode)
     if params["source"] == "files":
-        brought = from_files(names, params["certificate_path"], params["key_path"], store, check_mode=check_mode)
+        paths = params["certificate_path"], params["key_path"]
+        brought = from_files(what.names, *paths, store, check_mode=check_mode)
     else:
-        acme = Acme(params["acme_directory"], params["acme_email"], Path(params["webroot"]), Path(params["hook"]))
-        brought = from_acme(names, acme, store, check_mode=check_mode)
+        acme = Acme(
+            params["acme_directory"], params["acme_email"], Path(params["webroot"]), Path(params["hook"]),
+            params["limit"], what.unready,
+        )  # fmt: skip
+        brought = from_acme(what.names, acme, store, check_mode=check_mode)
     return {**brought, **removed}
 
 
@@ -190,6 +240,7 @@ def count(outcomes: t.Collection[Outcome]) -> dict[str, int]:
     return {
         "changed": sum(outcome.changed for outcome in outcomes),
         "removed": sum(outcome.removed for outcome in outcomes),
+        "queued": sum(outcome.queued for outcome in outcomes),
         "unchanged": sum(outcome == Outcome() for outcome in outcomes),
         "failed": sum(bool(outcome.error) for outcome in outcomes),
     }
@@ -197,28 +248,14 @@ def count(outcomes: t.Collection[Outcome]) -> dict[str, int]:
 
 def main() -> t.NoReturn:
     module = AnsibleModule(
-        argument_spec={
-            "names": {"type": "list", "elements": "str"},
-            "absent": {"type": "list", "elements": "str"},
-            "document": {"type": "path"},
-            "source": {"type": "str", "choices": ["acme", "files"], "default": "acme"},
-            "directory": {"type": "path", "default": "/var/lib/mta-sts/tls"},
-            "group": {"type": "str", "default": "www-data"},
-            "acme_directory": {"type": "str", "default": "https://acme-v02.api.letsencrypt.org/directory"},
-            "acme_email": {"type": "str", "default": ""},
-            "webroot": {"type": "path", "default": "/var/lib/mta-sts/acme"},
-            "hook": {"type": "path", "default": "/etc/letsencrypt/renewal-hooks/deploy/mta-sts"},
-            "certificate_path": {"type": "path"},
-            "key_path": {"type": "path", "no_log": False},
-            "results": {"type": "path"},
-        },
+        argument_spec=ARGUMENTS,
         required_one_of=[("names", "absent", "document")],
         mutually_exclusive=[("names", "document"), ("absent", "document")],
         required_if=[("source", "files", ("certificate_path", "key_path"))],
         supports_check_mode=True,
     )
     try:
-        outcomes = bring(*given_names(module.params), module.params, check_mode=module.check_mode)
+        outcomes = bring(given(module.params), module.params, check_mode=module.check_mode)
     except KeyError:
         module.fail_json(msg=f"There is no group {module.params['group']!r} on this host; nginx's workers need one")
     except (DocumentError, ValueError, OSError) as error:

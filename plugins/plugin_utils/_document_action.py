@@ -34,9 +34,9 @@ class DocumentActionBase(ActionBase):
     def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
-        arguments = dict(self._task.args)
-        results_path = arguments.pop("results", None)
         try:
+            arguments = self.module_arguments()
+            results_path = arguments.pop("results", None)
             if arguments.get("document"):
                 arguments["document"] = self._send(unfrackpath(arguments["document"], follow=False))
             result.update(self._execute_module(module_args=arguments, task_vars=variables))
@@ -54,6 +54,10 @@ class DocumentActionBase(ActionBase):
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result
+
+    def module_arguments(self) -> dict[str, t.Any]:
+        """The options that the module is called with. Raises L(DocumentError)."""
+        return dict(self._task.args)
 
     def check_document(self, path: str) -> None:
         """Raises L(DocumentError) for a document that the module could not use."""

@@ -154,7 +154,7 @@ def test_documents_there_and_back(playbook: Playbook, tmp_path: Path) -> None:
         assert (tmp_path / f"tls/{host}/mta-sts.a.example.pem").is_file()
         assert playbook.read(f"run/certificates/{host}.json") == {
             "host": host,
-            "certificates": {"mta-sts.a.example": {"changed": True, "removed": False, "error": ""}},
+            "certificates": {"mta-sts.a.example": {"changed": True, "removed": False, "queued": False, "error": ""}},
         }
         assert list(playbook.read(f"run/served/{host}.json")["policies"]) == ["a.example"]
         ledger = playbook.read(f"run/ledgers/{host}.json")
@@ -164,6 +164,39 @@ def test_documents_there_and_back(playbook: Playbook, tmp_path: Path) -> None:
     for results in playbook(*todo):
         assert "another rollout has changed this policy host" in results[0]["msg"]
     assert not [path for path in (tmp_path / ".ansible/tmp").iterdir() if path.name.startswith("ansible-tmp-")]
+
+
+def test_a_name_whose_address_was_not_brought_is_not_asked_for(playbook: Playbook, tmp_path: Path) -> None:
+    """In check mode, which asks no server and tells who would be asked for."""
+
+    def result(name: str, rdtype: str, item: str, status: str) -> dict[str, str]:
+        return {"name": name, "type": rdtype, "item": item, "status": status, "error": f"why {status}"}
+
+    results = [
+        result("mta-sts.a.example", "A", "a.example", "failed"),
+        # Kept in another zone, for which the domain's own name is an alias.
+        result("b.example.policies.example.net", "CNAME", "b.example", "awaited"),
+        result("_smtp._tls.c.example", "TXT", "c.example", "failed"),
+        result("mta-sts.d.example", "A", "d.example", "changed"),
+    ]
+    (tmp_path / "prepared.json").write_text(json.dumps({"host": "localhost", "counts": {}, "results": results}))
+    (tmp_path / "damaged.json").write_text('{"results": [{}]}')
+    names = [f"mta-sts.{letter}.example" for letter in "abcd"]
+    base = {"names": names, "directory": f"{tmp_path}/tls/web1", "limit": 1, "unready": {names[3]: "mine"}}
+    prepared = ("prepared.json", "none.json", "damaged.json")
+    todo: list[Task] = [
+        {"postmaster.mta_sts.mta_sts_certificates": {**base, "prepared": str(tmp_path / path)}} for path in prepared
+    ]
+    told, silent, damaged = playbook(*todo, check=True)[0]
+    assert {name: outcome["error"] for name, outcome in told["certificates"].items()} == {
+        names[0]: "not asked for: mta-sts.a.example A: why failed",
+        names[1]: "not asked for: b.example.policies.example.net CNAME: why awaited",
+        names[2]: "",
+        names[3]: "not asked for: mine",
+    }
+    assert told["counts"] == {"changed": 1, "removed": 0, "queued": 0, "unchanged": 0, "failed": 3}
+    assert silent["counts"] == {"changed": 1, "removed": 0, "queued": 2, "unchanged": 0, "failed": 1}
+    assert "damaged.json: no results document of record sets" in damaged["msg"]
 
 
 def test_what_cannot_be_sent_or_kept_is_named(playbook: Playbook, tmp_path: Path) -> None:

@@ -71,24 +71,24 @@ def test_brought_and_removed(call: Call, tmp_path: Path, tls: Path, kind: str) -
     there = sorted(tls.iterdir())
     for check in (True, False):
         result = call(check=check, **what)
-        assert result["counts"] == {"changed": 1, "removed": 1, "unchanged": 1, "failed": 1}
+        assert result["counts"] == {"changed": 1, "removed": 1, "queued": 0, "unchanged": 1, "failed": 1}
         assert result["changed"]
         certificates = result["certificates"]
-        assert certificates[NEW] == {"changed": True, "removed": False, "error": ""}
-        assert certificates[OLD] == {"changed": False, "removed": True, "error": ""}
-        assert certificates[GONE] == {"changed": False, "removed": False, "error": ""}
+        assert certificates[NEW] == {"changed": True, "removed": False, "queued": False, "error": ""}
+        assert certificates[OLD] == {"changed": False, "removed": True, "queued": False, "error": ""}
+        assert certificates[GONE] == {"changed": False, "removed": False, "queued": False, "error": ""}
         assert certificates[BROKEN]["error"]
         assert (sorted(tls.iterdir()) == there) == check
     assert sorted(path.name for path in tls.iterdir()) == [f"{NEW}.pem", "mta-sts.other.example.pem"]
     again = call(**what)
     assert not again["changed"]
-    assert again["counts"] == {"changed": 0, "removed": 0, "unchanged": 3, "failed": 1}
+    assert again["counts"] == {"changed": 0, "removed": 0, "queued": 0, "unchanged": 3, "failed": 1}
 
 
 def test_removal_alone(call: Call, tls: Path) -> None:
     result = call(absent=[OLD])
     assert result["changed"]
-    assert result["certificates"] == {OLD: {"changed": False, "removed": True, "error": ""}}
+    assert result["certificates"] == {OLD: {"changed": False, "removed": True, "queued": False, "error": ""}}
     assert [path.name for path in tls.iterdir()] == ["mta-sts.other.example.pem"]
 
 
@@ -97,6 +97,7 @@ REFUSED: dict[str, tuple[dict[str, t.Any], str]] = {
     "two sources": ({"absent": [OLD], "document": "/nowhere"}, "mutually exclusive: absent|document"),
     "in both": ({"names": [OLD, NEW], "absent": [OLD]}, f"cannot have a certificate and have none: {OLD}"),
     "a path": ({"absent": ["../mta-sts.old.example"]}, "../mta-sts.old.example"),
+    "a limit": ({"names": [NEW], "limit": -1}, "limit -1: must be 0 or more"),
     "no document": ({"document": "/nowhere/plan.json"}, "/nowhere/plan.json: No such file or directory"),
     "no group": ({"absent": [OLD], "group": "no-such-group"}, "no group 'no-such-group'"),
 }

@@ -43,7 +43,7 @@ PURE = {
     "_wanted_records",
     "_zone_file.text",
 }
-DISK = {"_certificates", "_document", "_ledger", "_publication", "_webroot"}
+DISK = {"_attempts", "_certificates", "_document", "_ledger", "_pem_files", "_publication", "_webroot"}
 DISK |= {"_zone_file.commands", "_zone_file.places"}
 NETWORK = {
     "_probe.connect",

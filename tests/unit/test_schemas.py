@@ -26,11 +26,11 @@ from ansible_collections.postmaster.mta_sts.plugins.action import (
     mta_sts_policies_info,
     mta_sts_verify,
 )
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._certificates import Store, from_files
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._evidence import Evidence, Site
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._finding import KINDS
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import Desired, read_domains
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import Ledger, read_ledger, time_text
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._pem_files import Store, from_files
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import make_plan
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, policy_id, render_policy
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy_files import describe_files, render_files

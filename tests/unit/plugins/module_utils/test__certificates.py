@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -11,15 +12,20 @@ from pathlib import Path
 import pytest
 import trustme
 from ansible_collections.postmaster.mta_sts.plugins.module_utils import _certificates
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._attempts import Attempts
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._certificates import (
+    Acme,
+    certbot_reason,
+    from_acme,
+    remove,
+    stops_all,
+)
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._pem_files import (
     CertificateError,
     Outcome,
     Store,
-    certbot_reason,
     check_pem,
     from_files,
-    remove,
-    stops_all,
 )
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -255,3 +261,130 @@ def test_what_certbot_says(output: str, reason: str, stops: bool) -> None:
 
 def test_what_certbot_says_is_bounded() -> None:
     assert len(certbot_reason("x" * 10_000)) == 400
+
+
+CERTBOT = """#!/bin/sh
+# As certbot: a certificate for every name but those that begin with 'bad', or the server's refusal.
+while [ $# -gt 0 ]; do [ "$1" = --cert-name ] && name=$2; shift; done
+echo "$name" >> {place}/asked
+case $name in
+    bad*) echo "Detail: no such name" >&2; exit 1 ;;
+    hidden*) echo "acme.messages.Error: urn:ietf:params:acme:error:rateLimited :: too many new orders" >> {place}/log
+             echo "AttributeError: can't set attribute" >&2; exit 1 ;;
+esac
+mkdir -p {place}/renewal {place}/live/$name
+echo "server = {directory}" > {place}/renewal/$name.conf
+cp {place}/chain {place}/live/$name/fullchain.pem
+cp {place}/key {place}/live/$name/privkey.pem
+"""
+HOOK = """#!/bin/sh
+cat $RENEWED_LINEAGE/fullchain.pem $RENEWED_LINEAGE/privkey.pem > {tls}/${{RENEWED_LINEAGE##*/}}.pem
+chmod 0640 {tls}/${{RENEWED_LINEAGE##*/}}.pem
+"""
+
+
+class Host:
+    """A policy host with a certbot that says yes or no by the name alone."""
+
+    def __init__(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.place, self.tls = place, place / "tls"
+        self.tls.mkdir()
+        (place / "chain").write_bytes(CHAIN)
+        (place / "key").write_bytes(KEY)
+        # Anything that answers is a server.
+        self.directory = (place / "chain").as_uri()
+        for name, text in (("certbot", CERTBOT), ("hook", HOOK)):
+            (place / name).write_text(text.format(place=place, tls=self.tls, directory=self.directory))
+            (place / name).chmod(0o755)
+        monkeypatch.setattr(_certificates, "CERTBOT", str(place / "certbot"))
+        monkeypatch.setattr(_certificates, "CERTBOT_CONFIG", place)
+        monkeypatch.setattr(_certificates, "CERTBOT_LOG", place / "log")
+
+    def run(
+        self, names: list[str], limit: int = 0, check_mode: bool = False, **unready: str
+    ) -> tuple[dict[str, Outcome], list[str]]:
+        """The outcomes, and who was asked for in which order."""
+        acme = Acme(self.directory, "", self.place, self.place / "hook", limit, unready)
+        outcomes = from_acme(names, acme, Store(self.tls, os.getgid()), check_mode=check_mode)
+        assert list(outcomes) == names
+        asked = self.place / "asked"
+        order = asked.read_text().split() if asked.exists() else []
+        asked.unlink(missing_ok=True)
+        return outcomes, order
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    return Host(tmp_path, monkeypatch)
+
+
+QUEUED, CHANGED = Outcome(queued=True), Outcome(changed=True)
+
+
+def test_so_many_are_asked_for_and_no_more(host: Host) -> None:
+    names = ["bad1", "a", "b", "c", "bad2", "d"]
+    outcomes, asked = host.run(names, limit=3)
+    assert asked == ["bad1", "a", "b"]
+    assert [outcomes[name].queued for name in names] == [False, False, False, True, True, True]
+    assert outcomes["bad1"].error == "certbot: no such name"
+    # What never failed comes first; what is there is seen to in any case.
+    outcomes, asked = host.run(names, limit=2)
+    assert asked == ["c", "bad2"]
+    assert (outcomes["a"], outcomes["c"], outcomes["d"], outcomes["bad1"]) == (Outcome(), CHANGED, QUEUED, QUEUED)
+    # Then what failed longest ago.
+    assert host.run(names, limit=2)[1] == ["d", "bad1"]
+    assert host.run(names, limit=1)[1] == ["bad2"]
+    assert host.run(names)[1] == ["bad1", "bad2"]
+
+
+def test_names_that_fail_do_not_starve_others(host: Host) -> None:
+    names = ["bad1", "bad2", "bad3", "a", "b"]
+    for _run in names:
+        outcomes, asked = host.run(names, limit=1)
+        assert len(asked) == 1
+    assert (outcomes["a"], outcomes["b"]) == (Outcome(), CHANGED)
+
+
+def test_check_mode_tells_who_is_asked_for(host: Host) -> None:
+    names = ["bad", "a", "b"]
+    host.run(["bad"])
+    before = sorted(path.name for path in host.tls.iterdir())
+    outcomes, asked = host.run(names, limit=1, check_mode=True)
+    assert (asked, outcomes) == ([], {"bad": QUEUED, "a": CHANGED, "b": QUEUED})
+    assert sorted(path.name for path in host.tls.iterdir()) == before
+
+
+def test_a_name_that_is_not_ready_is_not_asked_for_unless_it_has_a_certificate(host: Host) -> None:
+    host.run(["b"])
+    outcomes, asked = host.run(["a", "b", "c"], limit=1, a="mta-sts.a A: refused\x07", b="mta-sts.b A: refused")
+    assert asked == ["c"]
+    assert outcomes == {"a": Outcome(error="not asked for: mta-sts.a A: refused?"), "b": Outcome(), "c": CHANGED}
+
+
+def test_a_limit_of_the_server_ends_the_run_and_counts_for_the_one_that_met_it(host: Host) -> None:
+    """Also where certbot tells nothing but of its own stumbling."""
+    outcomes, asked = host.run(["a", "hidden", "b", "c"], limit=3)
+    assert asked == ["a", "hidden"]
+    assert "rateLimited :: too many new orders" in outcomes["hidden"].error
+    assert outcomes["b"].error.startswith("not asked for, since the ACME server had said: certbot: urn:")
+    assert outcomes["c"] == QUEUED
+    assert Attempts(host.tls).in_turn(["hidden", "b"]) == ["b", "hidden"]
+
+
+def test_what_failed_is_forgotten_with_the_certificate_and_with_the_name(host: Host) -> None:
+    kept = host.tls / "refused.json"
+    host.run(["bad1", "bad2"])
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    certbot = host.place / "certbot"
+    certbot.write_text(certbot.read_text().replace("bad*", "worse*"))
+    host.run(["bad1"])
+    assert list(json.loads(kept.read_text())) == ["bad2"]
+    remove(["bad2"], Store(host.tls, None), acme=True, check_mode=False)
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"bad": 1}', b'{"bad": {"at": 5}}', b"\xff", b"[" * 100_000])
+def test_what_failed_may_be_damaged(host: Host, damage: bytes) -> None:
+    (host.tls / "refused.json").write_bytes(damage)
+    assert host.run(["bad", "a"], limit=1)[1] == ["bad"]
+    assert host.run(["bad", "a"], limit=1)[1] == ["a"]

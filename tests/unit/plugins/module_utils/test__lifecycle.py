@@ -171,6 +171,11 @@ HOLDS: dict[str, tuple[str, Desired, Observed]] = {
         TEST,
         seen(certificate_failures=("web1: no",), proof=proof_of(TESTED, 0, ("web1: handshake",))),
     ),
+    "the turn of one certificate is yet to come": (
+        "certificate-queued",
+        TEST,
+        seen(certificates_queued=("web1: queued",), proof=proof_of(TESTED, 0, ("web1: handshake",))),
+    ),
 }
 
 

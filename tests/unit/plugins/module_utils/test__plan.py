@@ -216,6 +216,23 @@ def test_what_stands_against_a_certificate_is_told() -> None:
     assert [hold["code"] for hold in plan["domains"][0]["holds"]] == ["proof-failed"]
 
 
+def test_a_certificate_that_is_queued_is_waited_for() -> None:
+    queued = {"changed": False, "removed": False, "queued": True, "error": ""}
+    certificates = {"web2": {"certificates": {"mta-sts.a.example": queued}}, "web1": {"certificates": {}}}
+    entry = planned(observed=observed(), certificates=certificates, proof=proof(ID, 1, "web2"))["domains"][0]
+    assert (entry["stage"], entry["record"]) == ("pending", "keep")
+    assert [(hold["code"], hold["message"]) for hold in entry["holds"]] == [
+        (
+            "certificate-queued",
+            "web2: a certificate for mta-sts.a.example is queued: a run asks for so many certificates and no more; "
+            "the next one goes on",
+        )
+    ]
+    # A host that had one before, as from files, serves it meanwhile.
+    entry = planned(observed=observed(addresses=ALL), certificates=certificates, proof=proof())["domains"][0]
+    assert (entry["stage"], entry["holds"]) == ("testing", [])
+
+
 def test_a_certificate_that_is_not_refreshed_is_told_and_stops_nothing() -> None:
     error = {"changed": False, "error": "certbot: no such name"}
     certificates = {"web2": {"certificates": {"mta-sts.a.example": error}}, "web1": {"certificates": {}}}
