@@ -14,6 +14,8 @@ import urllib.parse
 MASK = "********"
 # What is shorter is no secret that deserves the name, and is part of many a word.
 SHORTEST = 4
+# An environment may have bytes that are no text, which Python writes as surrogates.
+KEEP = "surrogatepass"
 
 
 def secrets_of(values: t.Iterable[str], public: str) -> frozenset[str]:
@@ -42,9 +44,9 @@ class Redaction:
 
 def _forms(secret: str) -> t.Iterator[str]:
     yield secret
-    yield urllib.parse.quote(secret)
-    yield urllib.parse.quote(secret, safe="")
-    yield urllib.parse.quote_plus(secret)
+    yield urllib.parse.quote(secret, errors=KEEP)
+    yield urllib.parse.quote(secret, safe="", errors=KEEP)
+    yield urllib.parse.quote_plus(secret, errors=KEEP)
     yield json.dumps(secret)[1:-1]
     yield repr(secret)[1:-1]
     yield _base64(secret)
@@ -52,4 +54,4 @@ def _forms(secret: str) -> t.Iterator[str]:
 
 def _base64(text: str) -> str:
     # The end says how long the text is, and may be left out or be followed by more.
-    return base64.b64encode(text.encode()).decode().rstrip("=")
+    return base64.b64encode(text.encode(errors=KEEP)).decode().rstrip("=")
