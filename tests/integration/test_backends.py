@@ -114,6 +114,18 @@ def test_addresses_and_an_alias_change_places(backend: Backend, call: Caller, na
         assert not call(sets)["changed"]
 
 
+def test_what_cannot_change_places_stays(backend: Backend, call: Caller, name: str) -> None:
+    """A name that cannot become an alias keeps its addresses."""
+    assert not call([record_set(name, "A", "192.0.2.1")]).get("failed")
+    backend.put(name, 300, "TXT", "theirs")
+    sets = [record_set(name, "A"), record_set(name, "CNAME", "target.example.net"), record_set(f"a.{name}", "TXT", "x")]
+    assert statuses(call(sets, check=True)) == ["failed", "failed", "changed"]
+    result = call(sets)
+    assert statuses(result) == ["failed", "failed", "changed"]
+    assert "left as it is, since the CNAME set there cannot be changed" in result["results"][0]["error"]
+    assert backend.answer(name, "A") == ["300 192.0.2.1"]
+
+
 def test_nothing_to_do(call: Caller, name: str) -> None:
     assert statuses(call([record_set(name, "TXT")])) == ["ok"]
     assert call([])["counts"] == {"ok": 0, "changed": 0, "awaited": 0, "failed": 0}

@@ -33,6 +33,7 @@ from .._record_sets.record_set import (
     beside_alias,
     beside_data,
     contents,
+    keep_together,
     overtaken,
     values_of,
 )
@@ -72,6 +73,7 @@ class Zone:
                 self._list(session)
                 for one in self.record_sets:
                     self._guard(one, self._plan)
+                keep_together(self.record_sets)
                 self._write(session)
         except ProviderError as exc:
             # Of the session or the list, or of a call after which no other would fare better.

@@ -289,6 +289,20 @@ def beside_data(one: RecordSet, types: t.Iterable[str]) -> str:
     )
 
 
+def keep_together(record_sets: t.Iterable[RecordSet]) -> None:
+    """Leave what an alias takes the place of, and an alias that gives way, if the other cannot be changed."""
+    by_name: defaultdict[dns.name.Name, list[RecordSet]] = defaultdict(list)
+    for one in record_sets:
+        by_name[one.name].append(one)
+    for group in by_name.values():
+        failed = next((one for one in group if one.status == "failed"), None)
+        if failed is None or all(one.rdtype != dns.rdatatype.CNAME for one in group):
+            continue
+        for one in group:
+            if not one.status:
+                one.fail(f"{one.name} is left as it is, since the {failed.type} set there cannot be changed")
+
+
 def overtaken(one: RecordSet, who: object, now: dns.rdataset.Rdataset | None) -> str:
     return f"{one.name} changed since the plan was made, run again: {who} now answers {shown(now)}"
 

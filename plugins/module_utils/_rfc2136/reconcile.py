@@ -34,6 +34,7 @@ from .._record_sets.record_set import (
     beside_alias,
     beside_data,
     contents,
+    keep_together,
     overtaken,
     same,
     shown,
@@ -71,6 +72,7 @@ class Reconciler:
         for one in self._open_sets():
             self._hold_to_expected(one)
         await for_each(self._open_sets(), at_once, self._guarded(self._locate))
+        keep_together(self.record_sets)
         if self.check_mode:
             for one in self._open_sets():
                 one.status = "changed"

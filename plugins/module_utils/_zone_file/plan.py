@@ -20,7 +20,7 @@ except ImportError:  # reported by the module, which needs it
     pass
 
 from .._record_sets.answers import neighbour
-from .._record_sets.record_set import RecordSet, contents, same, shown, zone_lines
+from .._record_sets.record_set import RecordSet, contents, keep_together, same, shown, zone_lines
 from .zone import Reading
 
 HEADER = """\
@@ -107,11 +107,7 @@ def _keep_aliases_alone(group: t.Sequence[RecordSet], reading: Reading) -> None:
                 f"{name} is a CNAME ({places[dns.rdatatype.CNAME]}), beside which there can be no {one.type} set: "
                 "remove that CNAME first, or in the same call"
             )
-    # What takes the place of an alias comes and goes with it.
-    failed = next((one for one in group if one.status == "failed"), None)
-    for one in changing:
-        if failed is not None and not one.status:
-            one.fail(f"{one.name} is left as it is, since the {failed.type} set there cannot be changed")
+    keep_together(group)
 
 
 def fragment_text(zone: str, reading: Reading, record_sets: t.Iterable[RecordSet]) -> bytes:
