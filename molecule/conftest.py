@@ -74,7 +74,7 @@ class Lab:
         return testinfra.get_host(f"ansible://{name}", ansible_inventory=str(LAB / "inventory"))
 
     def playbook(self, name: str, *arguments: str, **variables: t.Any) -> Playbook:
-        """Runs one of the collection's playbooks with the scenario's inventory and further variables."""
+        """Runs one of the collection's playbooks, or of the scenario's, with its inventory and further variables."""
         with self.begin(name, *arguments, **variables) as process:
             output, _no_errors = process.communicate()
         return Playbook(process.returncode, output)
@@ -86,7 +86,7 @@ class Lab:
             *(f"--inventory={path}" for path in (LAB / "inventory", ROOT / "molecule/shared/inventory")),
             f"--inventory={self.scenario}/inventory",
             f"--extra-vars={json.dumps({'mta_sts_run_dir': str(self.run_dir), **variables})}",
-            f"postmaster.mta_sts.{name}",
+            str(self.scenario / name) if name.endswith(".yml") else f"postmaster.mta_sts.{name}",
             *arguments,
         ]
         environment = {

@@ -97,36 +97,6 @@ def test_keys_are_read_by_nginx_only(lab: Lab, host: str) -> None:
         assert (file.user, file.group, file.mode) == ("root", "www-data", 0o640)
 
 
-@pytest.mark.parametrize("host", ["web1", "web2"])
-def test_certificates_are_renewed_unattended(lab: Lab, host: str) -> None:
-    """Certbot's timer runs, and what it renews is served without a reload of nginx."""
-    machine = lab.host(host)
-    assert machine.service("certbot.timer").is_running
-    assert machine.service("certbot.timer").is_enabled
-    started = machine.check_output("systemctl show --property=ExecMainStartTimestamp,ExecReload nginx")
-    workers = machine.check_output("pgrep -u www-data nginx")
-    before = serial(lab, host)
-    # What the timer's service runs, for a certificate that is due.
-    machine.check_output("sed -i 's/^# renew_before_expiry.*/renew_before_expiry = 36500 days/' %s", renewal_conf())
-    machine.check_output("systemctl start certbot.service")
-    assert serial(lab, host) != before
-    assert machine.check_output("systemctl show --property=ExecMainStartTimestamp,ExecReload nginx") == started
-    assert machine.check_output("pgrep -u www-data nginx") == workers
-    machine.check_output("sed -i 's/^renew_before_expiry.*/# renew_before_expiry = 30 days/' %s", renewal_conf())
-
-
-def renewal_conf() -> str:
-    return "/etc/letsencrypt/renewal/mta-sts.example.com.conf"
-
-
-def serial(lab: Lab, host: str) -> str:
-    """The serial number of the certificate that a host shows for mta-sts.example.com."""
-    shown = f"openssl s_client -connect {lab.addresses[host]}:443 -servername mta-sts.example.com"
-    number: str = lab.host("mx1").check_output(f"{shown} </dev/null 2>/dev/null | openssl x509 -noout -serial")
-    assert number.startswith("serial=")
-    return number
-
-
 def test_a_changed_policy_gets_a_new_id_and_others_keep_theirs(lab: Lab) -> None:
     others = [domain for domain in POLICIES if domain != "example.com"]
     before = {domain: lab.dig(f"_mta-sts.{domain}") for domain in POLICIES}
