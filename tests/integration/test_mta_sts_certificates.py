@@ -109,3 +109,14 @@ def test_refused(call: Call, tls: Path, options: dict[str, t.Any], text: str) ->
     assert result["failed"]
     assert text in result["msg"]
     assert len(list(tls.iterdir())) == 2
+
+
+def test_what_caa_records_forbid_is_not_asked_for(call: Call, tmp_path: Path) -> None:
+    """In check mode, which asks no server."""
+    names = [
+        {"policy_host": NEW, "certificate": True, "certificate_refusal": "CAA records of new.example let nobody issue"},
+        {"policy_host": BROKEN, "certificate": True, "certificate_refusal": ""},
+    ]
+    result = call(check=True, source="acme", document=document(tmp_path, *names))
+    assert result["counts"] == {"changed": 1, "removed": 0, "queued": 0, "unchanged": 0, "failed": 1}
+    assert result["certificates"][NEW]["error"] == "not asked for: CAA records of new.example let nobody issue"
