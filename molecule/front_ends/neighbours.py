@@ -40,7 +40,8 @@ def answers(lab: Lab, host: str) -> dict[str, str]:
 def footprint(lab: Lab, host: str) -> dict[str, str]:
     """What an administrator would look at after an uninstallation."""
     machine = lab.host(host)
-    listing = "find /etc/nginx /etc/systemd/system -printf '%p %l %m %u:%g\n' | sort"
+    # Without directories, as systemd removes empty ones.
+    listing = "find /etc/nginx /etc/systemd/system ! -type d -printf '%p %l %m %u:%g\n' | sort"
     return {
         "nginx": machine.check_output(f"{listing}; find /etc/nginx -type f -exec sha256sum {{}} + | sort"),
         "units": machine.check_output("systemctl list-unit-files --state=enabled --no-legend --plain"),
