@@ -66,6 +66,23 @@ def test_records_that_are_not_ours_alone(lab: Lab) -> None:
     assert set(again.changed.values()) == {0}, again.output
 
 
+def test_no_secret_is_told_or_lies_open(lab: Lab) -> None:
+    """P12: not in what a rollout prints when it is told to print all, not in its documents, not on the policy hosts."""
+    # The domains of the test before, with something to change in DNS, in files and in certificates.
+    changed = [{**CUSTOMER, "max_age": 43200}, {"domain": "example.org", "mx": ["mx1.lab.test"]}]
+    told = lab.quick_rollout("-vvv", "--diff", mta_sts_domains=changed)
+    assert told.status == 0, told.output
+    assert "rfc2136_record_sets" in told.output
+    secrets = [lab.facts["lab_tsig_secret"], "PRIVATE KEY"]
+    written = [path.read_text() for path in lab.run_dir.rglob("*") if path.is_file()]
+    assert len(written) > 5
+    assert not [secret for secret in secrets for text in (told.output, *written) if secret in text]
+    open_files = "find /etc /var /tmp /run /srv -xdev -type f -perm -o=r -exec grep -lF %s {} +"
+    for host in lab.policy_hosts:
+        for secret in secrets:
+            assert lab.host(host).run(open_files, f"-e{secret}").stdout == ""
+
+
 def test_records_that_somebody_else_applies(lab: Lab, tmp_path: Path) -> None:
     """Each run goes as far as what is in DNS lets it: first the addresses, then the id."""
     domain = "xn--bcher-kva.example"
