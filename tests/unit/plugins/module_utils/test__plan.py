@@ -228,6 +228,9 @@ def test_a_certificate_that_is_queued_is_waited_for() -> None:
             "the next one goes on",
         )
     ]
+    # Another failure has another cause.
+    plan = planned(observed=observed(), certificates=certificates, proof=proof(ID, 1, "web2", code="policy-http"))
+    assert [hold["code"] for hold in plan["domains"][0]["holds"]] == ["proof-failed"]
     # A host that had one before, as from files, serves it meanwhile.
     entry = planned(observed=observed(addresses=ALL), certificates=certificates, proof=proof())["domains"][0]
     assert (entry["stage"], entry["holds"]) == ("testing", [])
