@@ -18,7 +18,7 @@ from pathlib import Path
 from .._document import DocumentError, read_document, write_text
 from .._record_sets.answers import for_each, read
 from .._record_sets.authorities import LOOK_SECONDS, Authorities, NoAnswerError, unlike
-from .._record_sets.record_set import InputError, RecordSet, ServerError, SetError, contents, parse_record_sets, shown
+from .._record_sets.record_set import InputError, RecordSet, ServerError, SetError, contents, parse_record_sets
 from .._record_sets.server import CONNECTIONS, PIPELINED
 from .._webroot import locked
 from .texts import IN_PLACE, SCHEMA, TO_ADD, TO_CHANGE, TO_REMOVE, Wanted, render
@@ -63,15 +63,14 @@ class Reconciler:
         if not trouble:
             one.status = "ok"
             return
-        told = f"{trouble} instead of {shown(one.wanted)}"
         if one.expected is not None and contents(one.before) != one.expected:
             one.fail(f"{one.name} changed since the plan was made, run again: {trouble}")
         elif not self.must_arrive:
-            one.status, one.error = "awaited", f"not in DNS yet: {told}{self.advice}"
+            one.status, one.error = "awaited", f"not in DNS yet: {trouble}{self.advice}"
         elif self.check_mode:
             one.status = "changed"
         else:
-            one.fail(f"it was to be brought into DNS, but {told}")
+            one.fail(f"it was to be brought into DNS, but {trouble}")
 
     @staticmethod
     async def _reading(one: RecordSet, servers: t.Sequence[t.Any]) -> t.Any:
