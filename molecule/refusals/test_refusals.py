@@ -123,7 +123,7 @@ def test_an_nginx_configuration_that_was_broken_before(lab: Lab) -> None:
         refused = lab.quick_rollout(mta_sts_domains=[{**COM, "mode": "enforce", "max_age": 1209600}, ORG])
         assert refused.status != 0
         assert "/etc/nginx/conf.d/broken.conf:1" in refused.output
-        assert "Nothing on this host was changed" in refused.output
+        assert "does not pass 'nginx -t', mend it first" in refused.output
         after = footprint(lab)
         assert (after[0], after[2:]) == (before[0], before[2:])
         assert {hold["code"] for hold in lab.report()["example.com"]["holds"]} == {"proof-failed"}

@@ -79,7 +79,7 @@ def read_documents(directory: str) -> dict[str, Document]:
     return documents
 
 
-def write_document(path: str, document: t.Mapping[str, t.Any]) -> None:
+def write_document(path: str, document: t.Union[t.Mapping[str, t.Any], t.Sequence[t.Any]]) -> None:
     """Puts a document at a path, whose directories are made where they are missing."""
     write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 

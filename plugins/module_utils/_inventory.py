@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The postmaster.mta_sts authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What the user wrote, checked: C(mta_sts_domains) becomes one L(Desired) per domain.
+"""What the user wrote, checked: C(mta_sts_domains), or a file of its entries, becomes one L(Desired) per domain.
 
 Every mistake of every entry is reported, all in one message, each with the entry's index and the value.
 Pure, and private to this collection.
@@ -79,14 +79,16 @@ KEYS = frozenset(Desired.__dataclass_fields__)
 class InventoryError(ValueError):
     """All mistakes of an inventory: C(mistakes) has one sentence each."""
 
-    def __init__(self, mistakes: t.Sequence[str]) -> None:
+    def __init__(self, mistakes: t.Sequence[str], source: str) -> None:
         self.mistakes = tuple(mistakes)
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        super().__init__(f"mta_sts_domains has {count}, nothing was touched:\n" + "\n".join(mistakes))
+        super().__init__(f"{source} has {count}, nothing was touched:\n" + "\n".join(mistakes))
 
 
-def read_domains(entries: t.Sequence[t.Any], defaults: t.Mapping[str, t.Any]) -> tuple[Desired, ...]:
-    """Entries as the user wrote them, over their defaults, as L(Desired) in the same order.
+def read_domains(
+    entries: t.Sequence[t.Any], defaults: t.Mapping[str, t.Any], source: str = "mta_sts_domains"
+) -> tuple[Desired, ...]:
+    """Entries as the user wrote them in C(source), over their defaults, as L(Desired) in the same order.
 
     Raises L(InventoryError) with every mistake there is.
     """
@@ -111,8 +113,15 @@ def read_domains(entries: t.Sequence[t.Any], defaults: t.Mapping[str, t.Any]) ->
         first_index[desired.domain] = index
         result.append(desired)
     if mistakes:
-        raise InventoryError(mistakes)
+        raise InventoryError(mistakes, source)
     return tuple(result)
+
+
+def entry_of(desired: Desired) -> dict[str, t.Any]:
+    """The entry that is read as this L(Desired), without any defaults."""
+    usual = Desired(desired.domain, ())
+    told = {key: value for key, value in vars(desired).items() if value != getattr(usual, key)}
+    return {"domain": desired.domain, **told, "testing_days": desired.testing_days}
 
 
 def _unknown_keys(keys: set[str], known: frozenset[str]) -> list[str]:

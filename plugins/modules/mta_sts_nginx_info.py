@@ -17,7 +17,7 @@ description:
   - Needs nothing but nginx and Python's standard library on the policy host.
 requirements:
   - Python >= 3.9
-  - nginx, with a configuration that is sound
+  - nginx, if it is there, with a configuration that is sound
 extends_documentation_fragment:
   - postmaster.mta_sts._attributes
   - postmaster.mta_sts._attributes.actiongroup_mta_sts
@@ -28,6 +28,11 @@ options:
     type: list
     elements: str
     default: []
+  stamp:
+    description:
+      - Path of a file on the policy host that is touched whenever nginx has loaded its configuration, for RV(loaded).
+    type: path
+    version_added: 0.2.0
 seealso:
   - module: postmaster.mta_sts.mta_sts_policies
 """
@@ -40,10 +45,15 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+installed:
+  description: Whether there is an nginx.
+  type: bool
+  returned: success
+  version_added: 0.2.0
 version:
   description: The version of nginx.
   type: str
-  returned: success
+  returned: where it is installed
   sample: 1.22.1
 place:
   description:
@@ -51,51 +61,74 @@ place:
       address, which answers for unknown names.
     - Empty if nginx reads neither C(/etc/nginx/sites-enabled) nor C(/etc/nginx/conf.d).
   type: str
-  returned: success
+  returned: where it is installed
   sample: /etc/nginx/sites-enabled/zz-mta-sts.conf
 ours:
   description: The files that nginx reads now and that have the policies' site.
   type: list
   elements: str
-  returned: success
+  returned: where it is installed
 settled:
   description: Directives of the C(http) level that the policies' site would set and cannot, as the other sites settled them.
   type: list
   elements: str
-  returned: success
+  returned: where it is installed
   sample: [map_hash_bucket_size]
 conflicts:
   description: Why the policies' site cannot listen on O(listen_addresses) beside the others, and what to do about it.
   type: list
   elements: str
-  returned: success
+  returned: where it is installed
+loaded:
+  description: Whether the policies' site is there, and O(stamp) is newer than its files.
+  type: bool
+  returned: where it is installed
+  version_added: 0.2.0
 """
 
 import re
 import typing as t
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._nginx_conf import conflicts, read_dump
 
 
+def is_loaded(files: t.Sequence[str], stamp: t.Optional[str]) -> bool:
+    """Whether there are files, and the stamp is newer than all of them."""
+    if not stamp or not files:
+        return False
+    try:
+        return Path(stamp).stat().st_mtime_ns > max(Path(path).stat().st_mtime_ns for path in files)
+    except FileNotFoundError:
+        return False
+
+
 def main() -> t.NoReturn:
     module = AnsibleModule(
-        argument_spec={"listen_addresses": {"type": "list", "elements": "str", "default": []}},
+        argument_spec={
+            "listen_addresses": {"type": "list", "elements": "str", "default": []},
+            "stamp": {"type": "path"},
+        },
         supports_check_mode=True,
     )
-    nginx = module.get_bin_path("nginx", required=True)
+    nginx = module.get_bin_path("nginx")
+    if nginx is None:
+        module.exit_json(changed=False, installed=False)
     status, dump, errors = module.run_command([nginx, "-T"])
     if status != 0:
-        module.fail_json(msg=f"Cannot read nginx's configuration: {errors.strip()}")
+        module.fail_json(msg=f"nginx's configuration does not pass 'nginx -t', mend it first: {errors.strip()}")
     version = re.search(r"nginx/([0-9.]*[0-9])", module.run_command([nginx, "-v"])[2])
     neighbours = read_dump(dump)
     module.exit_json(
         changed=False,
+        installed=True,
         version=version.group(1) if version else "0",
         place=neighbours.place,
         ours=list(neighbours.ours),
         settled=list(neighbours.settled),
         conflicts=conflicts(neighbours.listens, module.params["listen_addresses"]),
+        loaded=is_loaded(neighbours.ours, module.params["stamp"]),
     )
 
 

@@ -19,13 +19,19 @@ description:
     inventory, after the observation, and after the proof.
   - An id is planned for DNS only with a proof that every policy host serves the very bytes it is derived from
     (RFC 8461 8.1).
-  - Runs on the controller.
-requirements:
-  - Python >= 3.9
+  - Runs on the controller, in Ansible's own process, so that many domains need not be handed on.
 extends_documentation_fragment:
   - postmaster.mta_sts._attributes
   - postmaster.mta_sts._attributes.actiongroup_mta_sts
 attributes:
+  action:
+    description: Has a corresponding action plugin, so some parts of the options are executed on the controller.
+    support: full
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: none
+    details:
+      - This action runs completely on the controller.
   check_mode:
     support: full
     details:
@@ -44,11 +50,37 @@ options:
       - Every mistake in any entry is reported, all in one message, and then no plan is written.
       - The keys of an entry are C(domain), C(mx), C(mode), C(max_age), C(tlsrpt), C(state), C(manage_address),
         C(replace_foreign), C(delegation), C(tlsrpt_others), C(testing_days) and C(gate); see the guide of this collection.
+      - Exactly one of O(domains) and O(domains_file) is required.
     type: list
     elements: raw
-    required: true
+  domains_file:
+    description:
+      - File with the list of such entries, in place of O(domains). Ansible takes seconds to hand on a variable with
+        thousands of entries, and a file costs nothing.
+      - What is in it follows from how its name ends. V(.json) and V(.yml) or V(.yaml) have a list of dictionaries, as O(domains) is.
+        V(.csv) has a line for each domain, after a first one with the keys. An empty cell counts as a key that is not there, and
+        several MX hosts or URIs in one cell have spaces between them.
+      - The file is no template, and values of Ansible Vault are not decrypted.
+      - A key that an entry has twice is an error, as one of the two would be lost.
+    type: path
+    version_added: 0.2.0
+  domains_dest:
+    description:
+      - Where to write the entries, with their defaults, once they are found to be right.
+      - Give it to later plans of the same run as O(domains_file), without O(defaults) and O(testing_days), so that all of them
+        decide about the same inventory.
+    type: path
+    version_added: 0.2.0
+  begin:
+    description:
+      - Whether a run begins. Then what earlier runs left in the directory of O(dest) is removed first, as it says nothing of this run.
+      - These are the documents, and the directories of documents, that are named as in a rollout. With a mistake in the
+        inventory they stay.
+    type: bool
+    default: false
+    version_added: 0.2.0
   defaults:
-    description: Values that every entry of O(domains) has unless it says otherwise.
+    description: Values that every entry of O(domains) or O(domains_file) has unless it says otherwise.
     type: dict
     default: {}
   testing_days:
@@ -145,7 +177,14 @@ EXAMPLES = r"""
     policy_hosts:
       web1.example.net: [198.51.100.1]
     dest: ./mta-sts-run/plan.json
-  delegate_to: localhost
+
+- name: Check what a file says of many domains, and keep it for later plans
+  postmaster.mta_sts.mta_sts_plan:
+    domains_file: ./domains.csv
+    policy_hosts:
+      web1.example.net: [198.51.100.1]
+    domains_dest: ./mta-sts-run/domains.json
+    dest: ./mta-sts-run/plan.json
 """
 
 RETURN = r"""
@@ -166,122 +205,3 @@ orphans:
   elements: str
   returned: success
 """
-
-import datetime as dt
-import ipaddress
-import socket
-import typing as t
-from collections import Counter
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import (
-    DocumentError,
-    read_document,
-    read_documents,
-    write_document,
-)
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._evidence import Evidence, Site
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import InventoryError, read_domains
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import make_plan
-
-
-def resolve_hosts(policy_hosts: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The policy hosts with addresses for names. Raises ValueError for a host that has none."""
-    resolved = {}
-    for host, addresses in policy_hosts.items():
-        if not isinstance(addresses, list):
-            raise ValueError(f"policy host {host}: mta_sts_public_addresses {addresses!r} must be a list of addresses")
-        found: list[str] = []
-        for address in addresses:
-            try:
-                found.append(str(ipaddress.ip_address(address)))
-            except ValueError:
-                try:
-                    answers = socket.getaddrinfo(address, 443, type=socket.SOCK_STREAM)
-                except (OSError, UnicodeError):
-                    raise ValueError(
-                        f"policy host {host}: {address!r} is no IP address and does not resolve; "
-                        "set mta_sts_public_addresses for this host"
-                    ) from None
-                found.extend(str(answer[4][0]) for answer in answers)
-        if any(ipaddress.ip_address(address).is_loopback for address in found):
-            raise ValueError(
-                f"policy host {host}: senders cannot reach it at {', '.join(found)}; "
-                "set mta_sts_public_addresses for this host"
-            )
-        if not found:
-            raise ValueError(f"policy host {host}: mta_sts_public_addresses is empty")
-        resolved[host] = sorted(set(found))
-    if not resolved:
-        raise ValueError("there is no policy host; put at least one into the group mta_sts_hosts")
-    return resolved
-
-
-def moment(text: t.Optional[str]) -> dt.datetime:
-    """The time to decide for. Raises ValueError for a text that is no time with a zone."""
-    if text is None:
-        return dt.datetime.now(dt.timezone.utc).replace(microsecond=0)
-    try:
-        time = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"at: {text!r} is no time such as 2026-11-23T10:00:00+00:00") from None
-    if time.tzinfo is None:
-        raise ValueError(f"at: {text!r} has no time zone, as 2026-11-23T10:00:00+00:00 has")
-    return time.astimezone(dt.timezone.utc)
-
-
-def site_of(params: t.Mapping[str, t.Any]) -> Site:
-    """What all domains share. Raises ValueError for a policy host that has no address."""
-    return Site(
-        hosts=resolve_hosts(params["policy_hosts"]),
-        cname=params["cname"].lower().rstrip("."),
-        ttl=params["ttl"],
-        ttl_changing=params["ttl_changing"],
-        others_apply=params["others_apply"],
-        caa_identities=tuple(params["caa_identities"]),
-    )
-
-
-def main() -> t.NoReturn:
-    module = AnsibleModule(
-        argument_spec={
-            "domains": {"type": "list", "elements": "raw", "required": True},
-            "defaults": {"type": "dict", "default": {}},
-            "testing_days": {"type": "int", "default": 7},
-            "at": {"type": "str"},
-            "policy_hosts": {"type": "dict", "required": True},
-            "cname": {"type": "str", "default": ""},
-            "ttl": {"type": "int", "default": 3600},
-            "ttl_changing": {"type": "int", "default": 300},
-            "others_apply": {"type": "bool", "default": False},
-            "caa_identities": {"type": "list", "elements": "str", "default": []},
-            "served": {"type": "path"},
-            "ledgers": {"type": "path"},
-            "observed": {"type": "path"},
-            "certificates": {"type": "path"},
-            "proof": {"type": "path"},
-            "dest": {"type": "path", "required": True},
-        },
-        supports_check_mode=True,
-    )
-    params = module.params
-    try:
-        domains = read_domains(params["domains"], {"testing_days": params["testing_days"], **params["defaults"]})
-        site = site_of(params)
-        evidence = Evidence(
-            served=read_documents(params["served"]) if params["served"] else {},
-            ledgers=read_documents(params["ledgers"]) if params["ledgers"] else None,
-            observed=read_document(params["observed"]) if params["observed"] else None,
-            proof=read_document(params["proof"]) if params["proof"] else None,
-            certificates=read_documents(params["certificates"]) if params["certificates"] else None,
-        )
-        plan = make_plan(domains, site, evidence, moment(params["at"]), assume_proof=module.check_mode)
-        write_document(params["dest"], plan)
-    except (InventoryError, DocumentError, ValueError) as error:
-        module.fail_json(msg=str(error))
-    stages = Counter(entry["stage"] for entry in plan["domains"])
-    module.exit_json(changed=False, at=plan["at"], stages=dict(stages), orphans=plan["orphans"][:20])
-
-
-if __name__ == "__main__":
-    main()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import typing as t
 from pathlib import Path
@@ -94,9 +95,35 @@ def test_nginx_takes_what_is_not_settled_and_nothing_else(configured: Configured
         assert f'"{name}" directive is duplicate' in configured.test()
 
 
+def test_a_host_without_nginx(configured: Configured) -> None:
+    configured.nginx.unlink()
+    found = modules.run("mta_sts_nginx_info", configured.place, stamp="/nowhere")
+    assert (found["installed"], found["changed"], "place" in found) == (False, False, False)
+
+
+def test_what_is_loaded_is_older_than_the_stamp(configured: Configured) -> None:
+    stamp, site = configured.place / "loaded", configured.place / "sites-enabled/zz-mta-sts.conf"
+
+    def loaded() -> bool:
+        found: bool = modules.run("mta_sts_nginx_info", configured.place, stamp=str(stamp))["loaded"]
+        return found
+
+    assert not loaded()
+    stamp.touch()
+    assert not loaded()
+    site.write_text(OURS)
+    os.utime(site, ns=(0, stamp.stat().st_mtime_ns))
+    assert not loaded()
+    os.utime(site, ns=(0, stamp.stat().st_mtime_ns - 1))
+    assert loaded()
+    assert not configured.info()["loaded"]
+    stamp.unlink()
+    assert not loaded()
+
+
 def test_a_broken_configuration_is_named(configured: Configured) -> None:
     configured.write("sites-enabled/shop", "no_such_directive;")
     found: dict[str, t.Any] = configured.info()
     assert found["failed"]
-    assert found["msg"].startswith("Cannot read nginx's configuration: ")
+    assert found["msg"].startswith("nginx's configuration does not pass 'nginx -t', mend it first: ")
     assert 'unknown directive "no_such_directive"' in found["msg"]

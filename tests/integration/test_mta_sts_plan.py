@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The postmaster.mta_sts authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The planner as a module: what it refuses, and the document that it writes."""
+"""The planner in a real ansible-playbook: what it refuses, and the documents that it reads and writes."""
 
 from __future__ import annotations
 
@@ -8,22 +8,27 @@ import json
 import typing as t
 from pathlib import Path
 
-import pytest
-from modules import run
+from playbook import play
 
 DOMAINS = [{"domain": "Example.com", "mx": ["mx1.example.net"]}]
 HOSTS = {"web1": ["198.51.100.1"], "web2": ["198.51.100.2", "2001:DB8::2"]}
 
 
+def plan(place: Path, *several: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+    """The results of several plans, one after the other."""
+    results, _printed = play(place, [{"postmaster.mta_sts.mta_sts_plan": options} for options in several])
+    return results
+
+
 def test_a_plan_before_anything_is_observed(tmp_path: Path) -> None:
     dest = tmp_path / "run/plan.json"
-    result = run("mta_sts_plan", tmp_path, domains=DOMAINS, policy_hosts=HOSTS, dest=str(dest))
+    (result,) = plan(tmp_path, {"domains": DOMAINS, "policy_hosts": HOSTS, "dest": str(dest)})
     assert (result["changed"], result["stages"], result["orphans"]) == (False, {"pending": 1}, [])
-    plan = json.loads(dest.read_text())
-    assert result["at"] == plan["at"]
-    assert plan["policy_hosts"] == {"web1": ["198.51.100.1"], "web2": ["198.51.100.2", "2001:db8::2"]}
-    assert [entry["domain"] for entry in plan["domains"]] == ["example.com"]
-    assert plan["record_sets"] == {"prepare": [], "announce": []}
+    made = json.loads(dest.read_text())
+    assert result["at"] == made["at"]
+    assert made["policy_hosts"] == {"web1": ["198.51.100.1"], "web2": ["198.51.100.2", "2001:db8::2"]}
+    assert [entry["domain"] for entry in made["domains"]] == ["example.com"]
+    assert made["record_sets"] == {"prepare": [], "announce": []}
 
 
 def observed(record_id: str = "") -> dict[str, t.Any]:
@@ -61,30 +66,76 @@ def test_a_plan_from_ledgers_for_a_time_that_is_given(tmp_path: Path) -> None:
         document = {"host": host, **known, "domains": {"example.com": entry}}
         (tmp_path / f"ledgers/{host}.json").write_text(json.dumps(document))
     (tmp_path / "observed.json").write_text(json.dumps(observed("1")))
+    domain = {**DOMAINS[0], "mode": "enforce"}
     options: dict[str, t.Any] = {
+        "domains": [domain],
         "policy_hosts": HOSTS,
-        "ledgers": str(tmp_path / "ledgers"),
-        "observed": str(tmp_path / "observed.json"),
+        "ledgers": "ledgers",
+        "observed": "observed.json",
         "at": "2026-11-23T11:00:00+01:00",
-        "dest": str(tmp_path / "plan.json"),
     }
-
-    def until(days: dict[str, int], of_all: dict[str, int], **more: t.Any) -> list[t.Any]:
-        domains = [{**DOMAINS[0], "mode": "enforce", **days}]
-        result = run("mta_sts_plan", tmp_path, domains=domains, defaults=of_all, **{**options, **more})
-        assert result["at"] == "2026-11-23T10:00:00+00:00"
-        plan = json.loads((tmp_path / "plan.json").read_text())
-        assert plan["at"] == result["at"]
-        return [hold["until"] for hold in plan["domains"][0]["holds"] if hold["code"] != "proof-missing"]
-
-    assert until({}, {}) == ["2026-11-27T10:00:00+00:00"]
-    assert until({}, {}, testing_days=10) == ["2026-11-30T10:00:00+00:00"]
-    assert until({}, {"testing_days": 5}, testing_days=10) == ["2026-11-25T10:00:00+00:00"]
-    assert until({"testing_days": 4}, {"testing_days": 5}, testing_days=10) == ["2026-11-24T10:00:00+00:00"]
-    assert until({"testing_days": 3}, {}) == []
+    ends: dict[str, dict[str, t.Any]] = {
+        "2026-11-27T10:00:00+00:00": {},
+        "2026-11-30T10:00:00+00:00": {"testing_days": 10},
+        "2026-11-25T10:00:00+00:00": {"testing_days": 10, "defaults": {"testing_days": 5}},
+        "2026-11-24T10:00:00+00:00": {
+            "domains": [{**domain, "testing_days": 4}],
+            "defaults": {"testing_days": 5},
+            "testing_days": 10,
+        },
+        "": {"domains": [{**domain, "testing_days": 3}]},
+    }
+    several = [{**options, **more, "dest": f"plan{number}.json"} for number, more in enumerate(ends.values())]
+    for number, (result, end) in enumerate(zip(plan(tmp_path, *several), ends)):
+        made = json.loads((tmp_path / f"plan{number}.json").read_text())
+        assert made["at"] == result["at"] == "2026-11-23T10:00:00+00:00"
+        assert waits(made) == [end] * bool(end)
     (tmp_path / "ledgers/web2.json").unlink()
-    assert until({}, {}) == [None]
-    assert json.loads((tmp_path / "plan.json").read_text())["revisions"] == {"web1": 3}
+    plan(tmp_path, {**options, "dest": "plan.json"})
+    made = json.loads((tmp_path / "plan.json").read_text())
+    assert (waits(made), made["revisions"]) == ([None], {"web1": 3})
+
+
+def waits(made: dict[str, t.Any]) -> list[t.Any]:
+    """Until when the first domain is held, by anything but the proof that is still to come."""
+    return [hold["until"] for hold in made["domains"][0]["holds"] if hold["code"] != "proof-missing"]
+
+
+CSV = """\
+domain,mx,tlsrpt,gate,max_age
+example.com,mx1.example.net mx2.example.net,mailto:tls@example.net,false,86400
+example.org,mx1.example.net,,,
+"""
+
+
+def test_a_file_of_domains_is_kept_for_the_plans_of_the_run(tmp_path: Path) -> None:
+    """With defaults and all, and in place of what an earlier run left."""
+    (tmp_path / "domains.csv").write_text(CSV)
+    (tmp_path / "wrong.csv").write_text("domain,mx\nexample.com,192.0.2.1\n")
+    run_dir = tmp_path / "run"
+    for directory in ("served", "ledgers", "certificates", "mine"):
+        (run_dir / directory).mkdir(parents=True)
+        (run_dir / directory / "web1.json").touch()
+    old = ("observed.json", "prepared.json", "proof.json", "announced.json", "report.json", "report.html")
+    for file in (*old, "mine.json"):
+        (run_dir / file).touch()
+    shared = {"policy_hosts": HOSTS, "dest": "run/plan.json"}
+    of_all = {"defaults": {"mode": "enforce"}, "testing_days": 3}
+    refused, first, again = plan(
+        tmp_path,
+        {**shared, "begin": True, "domains_file": "wrong.csv"},
+        {**shared, "begin": True, "domains_file": "domains.csv", "domains_dest": "run/domains.json", **of_all},
+        {**shared, "domains_file": "run/domains.json"},
+    )
+    assert refused["msg"].startswith("wrong.csv has 1 mistake, nothing was touched:\n[0] example.com: mx '192.0.2.1': ")
+    assert first["stages"] == again["stages"] == {"pending": 2}
+    assert {path.name for path in run_dir.iterdir()} == {"plan.json", "domains.json", "mine", "mine.json"}
+    kept = {"mode": "enforce", "testing_days": 3}
+    told = {"tlsrpt": ["mailto:tls@example.net"], "gate": False, "max_age": 86400}
+    assert json.loads((run_dir / "domains.json").read_text()) == [
+        {"domain": "example.com", "mx": ["mx1.example.net", "mx2.example.net"], **told, **kept},
+        {"domain": "example.org", "mx": ["mx1.example.net"], **kept},
+    ]
 
 
 REFUSED: dict[str, tuple[dict[str, t.Any], str]] = {
@@ -102,16 +153,18 @@ REFUSED: dict[str, tuple[dict[str, t.Any], str]] = {
     ),
     "a time that is none": ({"at": "tomorrow"}, "at: 'tomorrow' is no time such as 2026-11-23T10:00:00+00:00"),
     "a time without zone": ({"at": "2026-11-23T10:00:00"}, "at: '2026-11-23T10:00:00' has no time zone, as "),
+    "a list and a file": ({"domains_file": "domains.json"}, "mutually exclusive: domains|domains_file"),
     "a document that is missing": ({"observed": "/nowhere/observed.json"}, "/nowhere/observed.json: No such file"),
 }
 
 
-@pytest.mark.parametrize(("options", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_is_refused_leaves_the_last_plan(tmp_path: Path, options: dict[str, t.Any], message: str) -> None:
-    dest = tmp_path / "plan.json"
-    dest.write_text("the last one")
-    given = {"domains": DOMAINS, "policy_hosts": HOSTS, "dest": str(dest), **options}
-    result = run("mta_sts_plan", tmp_path, **given)
-    assert result["failed"]
-    assert message in result["msg"]
-    assert dest.read_text() == "the last one"
+def test_what_is_refused_leaves_the_last_run(tmp_path: Path) -> None:
+    for name in ("plan.json", "report.json"):
+        (tmp_path / name).write_text("the last one")
+    shared = {"begin": True, "domains": DOMAINS, "policy_hosts": HOSTS, "dest": "plan.json"}
+    results = plan(tmp_path, *[{**shared, **options} for options, _message in REFUSED.values()])
+    for result, (_options, message) in zip(results, REFUSED.values()):
+        assert result["failed"]
+        assert message in result["msg"]
+    for name in ("plan.json", "report.json"):
+        assert (tmp_path / name).read_text() == "the last one"

@@ -28,7 +28,7 @@ from ansible_collections.postmaster.mta_sts.plugins.action import (
 )
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._evidence import Evidence, Site
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._finding import KINDS
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import Desired, read_domains
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import KEYS, Desired, entry_of, read_domains
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import Ledger, read_ledger, time_text
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._pem_files import Store, from_files
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import make_plan
@@ -61,7 +61,7 @@ def schema(name: str) -> Document:
     return found
 
 
-def check(name: str, document: Document) -> Document:
+def check(name: str, document: t.Any) -> Document:
     """The document as a reader of its file gets it."""
     read: Document = json.loads(json.dumps(document))
     Draft202012Validator(schema(name)).validate(read)
@@ -189,9 +189,15 @@ def test_a_schema_is_sound_and_named(name: str) -> None:
     document = schema(name)
     Draft202012Validator.check_schema(document)
     assert document["title"] == f"postmaster.mta_sts/{name}/1"
-    constant = document["properties"].get("schema")
+    told = document["items"] if document["type"] == "array" else document
+    constant = told["properties"].get("schema")
     assert constant is None or constant == {"const": document["title"]}
-    assert document["additionalProperties"] is False
+    assert told["additionalProperties"] is False
+
+
+def test_domains_are_those_of_the_plans() -> None:
+    check("domains", [entry_of(domain) for domain in DESIRED])
+    assert set(schema("domains")["items"]["properties"]) == KEYS
 
 
 def test_shared_parts_are_the_same_everywhere() -> None:

@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import typing as t
 
 import pytest
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import (
     Desired,
     InventoryError,
+    entry_of,
     read_domains,
 )
 from hypothesis import given
@@ -36,6 +38,24 @@ def test_how_a_domain_gets_to_enforce() -> None:
     entries = [{"domain": "example.com"}, {"domain": "example.org", "testing_days": "0", "gate": False}]
     first, second = read_domains(entries, {"mx": MX, "testing_days": 365})
     assert (first.testing_days, first.gate, second.testing_days, second.gate) == (365, True, 0, False)
+
+
+def test_what_is_kept_of_an_entry_reads_the_same() -> None:
+    told: list[dict[str, t.Any]] = [
+        {"domain": "bücher.example", "mx": MX, "mode": "enforce", "max_age": 604800, "testing_days": 0, "gate": False},
+        {"domain": "a.example", "mx": [*MX, "*.mail.example"], "tlsrpt": ["mailto:a@example.net"], "testing_days": 9},
+        {"domain": "b.example", "state": "absent", "replace_foreign": True, "manage_address": False},
+        {"domain": "c.example", "mx": MX, "delegation": "zone.example", "tlsrpt_others": "merge"},
+    ]
+    domains = read_domains(told, {"testing_days": 3})
+    kept = json.loads(json.dumps([entry_of(domain) for domain in domains]))
+    assert read_domains(kept, {}) == domains
+    assert {key for entry in kept for key in entry} == set(vars(domains[0]))
+
+
+def test_the_source_of_a_mistake_is_named() -> None:
+    with pytest.raises(InventoryError, match=r"^domains\.csv has 1 mistake, nothing was touched:\n\[0\] a\.ex"):
+        read_domains([{"domain": "a.example"}], {}, "domains.csv")
 
 
 def test_domains_may_be_written_as_u_labels() -> None:
