@@ -15,7 +15,8 @@ description:
     name server of the zone (8.1), the policy from every address of the policy host (3.3), its grammar (3.2), the MX hosts
     against its patterns (4.1), STARTTLS and the certificate on every address of every MX host (4.2), their TLSA records
     (RFC 7672), and the TLSRPT record with the addresses that reports go to (RFC 8460 3).
-  - An MX host that serves many domains is probed once, and so is every other thing that domains share.
+  - An MX host that serves many domains is probed once, and so is every other thing that domains share. Of the connections that one
+    address of MX hosts takes it uses at most 10 at a time, whatever number of names leads to it; the others are for mail.
   - With O(prove=true) it looks whether every policy host serves exactly the policies of a plan instead.
   - Reads only. What comes from the network is bounded in size and time, and made printable.
   - Runs where it can reach port 443 of the policy hosts and port 25 of the MX hosts, usually on the controller.

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -39,7 +40,9 @@ CHECKOUT = Path(__file__).parents[2]
 # The probes go to ports 443 and 25, so every server has an address of its own.
 WEB, WEB_STALE, WEB_DOWN = "127.77.0.1", "127.77.0.2", "127.77.0.3"
 SILENT = "127.77.0.9"
-MAIL, MAIL_SELF_SIGNED, MAIL_PLAIN, MAIL_COUNTING, MAIL_DOWN = (f"127.77.0.{number}" for number in range(11, 16))
+MAIL, MAIL_SELF_SIGNED, MAIL_PLAIN, MAIL_COUNTING, MAIL_DOWN, MAIL_CROWDED, MAIL_DEAD = (
+    f"127.77.0.{number}" for number in range(11, 18)
+)
 
 MX = {
     "mx": [MAIL],
@@ -54,6 +57,8 @@ MX = {
 ANY_CERTIFICATE = {"names": mock.ANY, "issuer": mock.ANY, "not_before": mock.ANY, "not_after": mock.ANY}
 BULK = 500
 BULK_DOMAINS = [f"d{number}.bulk.example" for number in range(BULK)]
+# Each has a name of its own for the one MX host of all.
+CROWD = 400
 
 
 def policy(*mx: str, mode: str = "enforce") -> Policy:
@@ -286,7 +291,10 @@ class World:
                 (MAIL, 25): self.authority.issue("mx.test", "half.test"),
                 (MAIL_SELF_SIGNED, 25): Authority().issue("self-signed.test", "half.test"),
                 (MAIL_PLAIN, 25): None,
-            }
+                (MAIL_CROWDED, 25): self.authority.issue("*.crowd.test"),
+            },
+            # It takes so many from each client, and makes no exception for this machine.
+            {(MAIL_CROWDED, 25): ["smtpd_client_connection_count_limit=20", "smtpd_client_event_limit_exceptions="]},
         )
 
     def _zones(self) -> dict[str, str]:
@@ -301,6 +309,7 @@ class World:
             zone += [f"web A {WEB}", f'shared-id TXT "v=STSv1; id={identifier(policy())}"']
         cases += ["_mta-sts.over.zones CNAME shared-id.test.", "mta-sts.over.zones CNAME web.test."]
         hosts.append("\\195" * 40 + f" A {MAIL}")
+        hosts += [f"*.crowd A {MAIL_CROWDED}", f"*.dead A {MAIL_DEAD}"]
         bulk = [
             f'_mta-sts.d{n} TXT "v=STSv1; id={identifier(policy("counting.test"))}"\nmta-sts.d{n} A {WEB}\n'
             f'_smtp._tls.d{n} TXT "v=TLSRPTv1; rua=mailto:tls@example.net"\nd{n} MX 10 counting.test.'
@@ -310,6 +319,9 @@ class World:
             "example.com": "\n".join(cases) + "\n",
             "test": "\n".join(hosts) + "\n",
             "bulk.example": "\n".join(bulk) + "\n",
+            "crowd.example": "".join(
+                f"d{n} MX 10 d{n}.crowd.test.\ndead{n} MX 10 d{n}.dead.test.\n" for n in range(CROWD)
+            ),
             # Delegated to a server that nobody here asks.
             "referral.example": "child NS ns.child\nns.child A 192.0.2.53\n",
         }
@@ -556,6 +568,37 @@ def test_an_error_that_nobody_thought_of_costs_one_domain(world: World, monkeypa
     assert failure["seen"] == "KeyError: 'oh\\x1b[2J'"
 
 
+def mx_findings(found: t.Mapping[str, dict[str, t.Any]]) -> dict[str, int]:
+    codes = [finding["code"] for one in found.values() for finding in one["findings"]]
+    return {code: codes.count(code) for code in codes if code.startswith(("mx-", "probe-"))}
+
+
+def test_many_names_of_one_mx_host_leave_it_room_for_mail(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And to wait for a turn is no failure of the host, however long it takes."""
+    monkeypatch.setattr(connect, "DEADLINE", 1)
+    domains = {f"d{n}.crowd.example": policy(f"d{n}.crowd.test") for n in range(CROWD)}
+    begin = time.monotonic()
+    found = observe(domains, world.settings(timeout=1.5, processes=2))
+    assert time.monotonic() - begin > 1.5, "there are too few of them to see anything"
+    assert mx_findings(found) == {}
+
+
+def test_an_address_that_nobody_answers_at_is_waited_for_but_a_few_times(world: World) -> None:
+    timeout = 1
+    # The queue of those who want to connect is full, and nobody takes any.
+    with socket.create_server((MAIL_DEAD, 25), backlog=0), contextlib.ExitStack() as queue:
+        for _place in range(2):
+            waiting = queue.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex((MAIL_DEAD, 25))
+        domains = {f"dead{n}.crowd.example": policy(f"d{n}.dead.test") for n in range(CROWD)}
+        begin = time.monotonic()
+        found = observe(domains, world.settings(timeout=timeout))
+        spent = time.monotonic() - begin
+    assert mx_findings(found) == {"mx-unreachable": CROWD}
+    assert spent < CROWD / connect.CONNECTIONS_TO_AN_MX_HOST * timeout / 2
+
+
 def test_one_deadline_for_all_that_is_done_for_a_domain(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """What has been seen by then counts, for the domain and for an MX host."""
     monkeypatch.setattr(connect, "DEADLINE", 0.1)
@@ -573,7 +616,7 @@ def test_one_deadline_for_all_that_is_done_for_a_domain(world: World, monkeypatc
     stuck = found["stuck.example.com"]
     assert (stuck["verdict"], stuck["record_id"], stuck["policy"]) == ("broken", "1", None)
     incomplete = [f["subject"] for f in stuck["findings"] if f["code"] == "probe-incomplete"]
-    assert incomplete == ["mx.stuck.example.com", "stuck.example.com"]
+    assert incomplete == [f"mx.stuck.example.com:25 at {SILENT}", "stuck.example.com"]
 
 
 def test_an_error_that_nobody_thought_of_proves_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

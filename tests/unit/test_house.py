@@ -51,6 +51,7 @@ NETWORK = {
     "_probe.dns",
     "_probe.domain",
     "_probe.https",
+    "_probe.means",
     "_probe.message",
     "_probe.mx",
 }

@@ -18,6 +18,9 @@ from dataclasses import dataclass
 # So many connections at a time, whatever the number of domains: a process may not have very many open, and one
 # domain with all the addresses it may have must not use up what the others need.
 CONNECTIONS: t.Final = 256
+# An MX host takes but so many at a time, in all (Exim: 20) or from each client (Postfix: 50), and most are for mail.
+# Many names of MX hosts can lead to one address.
+CONNECTIONS_TO_AN_MX_HOST: t.Final = 10
 # So many time-outs on end are enough: of DNS, of a connection, and of a second look at what was met there.
 DEADLINE: t.Final = 3
 

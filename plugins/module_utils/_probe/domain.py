@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import typing as t
 from dataclasses import dataclass, field
 
@@ -26,11 +25,11 @@ from .._checks import (
 from .._finding import Finding
 from .._policy import Policy
 from .._record import STS_VERSION, TLSRPT_VERSION, StsRecord, TlsrptRecord, report_target
-from .connect import Reach
-from .dns import Answer, CaaProperty, DnsFailure, Lookup
+from .dns import Answer, CaaProperty, DnsFailure
 from .https import Fetched, FetchFailure, fetch_policy, shake_hands
+from .means import Means
 from .mx import dns_finding
-from .tls import Certificate, Contexts, Document, certificate_finding, findings_of_session
+from .tls import Certificate, Document, certificate_finding, findings_of_session
 
 # Some senders give up on a policy after so many seconds.
 SLOW: t.Final = 4.0
@@ -87,14 +86,8 @@ class Seen:
 class DomainProbe:
     """Looks at domains, one by one."""
 
-    def __init__(
-        self, lookup: Lookup, contexts: Contexts, reach: Reach, turns: asyncio.Semaphore, now: dt.datetime
-    ) -> None:
-        self._lookup = lookup
-        self._contexts = contexts
-        self._reach = reach
-        self._turns = turns
-        self._now = now
+    def __init__(self, means: Means) -> None:
+        self._means = means
 
     async def look_at(self, seen: Seen, *, caa: bool) -> None:
         """All that only this domain has; C(caa): also who may issue certificates for its policy host."""
@@ -105,7 +98,7 @@ class DomainProbe:
 
     async def _sts_record(self, seen: Seen) -> None:
         name = f"_mta-sts.{seen.domain}"
-        answer = await self._ask(seen, name, self._lookup.txt(name))
+        answer = await self._ask(seen, name, self._means.lookup.txt(name))
         if answer is None:
             return
         seen.told["record"] = Told(answer.ttl, answer.alias)
@@ -132,7 +125,7 @@ class DomainProbe:
 
     async def _is_wildcard(self, domain: str, answer: Answer) -> bool:
         try:
-            return (await self._lookup.txt(f"{NOBODY}.{domain}")).records == answer.records
+            return (await self._means.lookup.txt(f"{NOBODY}.{domain}")).records == answer.records
         except DnsFailure:
             return False
 
@@ -145,14 +138,14 @@ class DomainProbe:
     async def _texts(self, name: str, version: str) -> list[str]:
         """The texts that begin as our records do, at a name where none should be."""
         try:
-            return texts_at((await self._lookup.txt(name)).records, version).ours
+            return texts_at((await self._means.lookup.txt(name)).records, version).ours
         except DnsFailure:
             return []
 
     async def _authorities(self, seen: Seen, name: str) -> None:
         """What each name server of the zone says of the record itself."""
         try:
-            servers = (await self._lookup.name_servers(name)).records[:SERVERS_LIMIT]
+            servers = (await self._means.lookup.name_servers(name)).records[:SERVERS_LIMIT]
         except DnsFailure:
             return
         found = await asyncio.gather(*(self._addresses(seen, server) for server in servers))
@@ -164,7 +157,7 @@ class DomainProbe:
     async def _addresses(self, seen: Seen, server: str) -> tuple[str, ...]:
         """Where a name server is reached."""
         try:
-            addresses = (await self._lookup.addresses(server)).records
+            addresses = (await self._means.lookup.addresses(server)).records
         except DnsFailure:
             # That may be otherwise in a moment.
             return ()
@@ -174,14 +167,14 @@ class DomainProbe:
 
     async def _say(self, address: str, name: str) -> t.Optional[tuple[tuple[t.Any, ...], t.Optional[int]]]:
         try:
-            answer = await self._lookup.txt_at(address, name)
+            answer = await self._means.lookup.txt_at(address, name)
         except DnsFailure:
             return None
         return answer.records, answer.ttl
 
     async def _tlsrpt_record(self, seen: Seen) -> None:
         name = f"_smtp._tls.{seen.domain}"
-        answer = await self._ask(seen, name, self._lookup.txt(name))
+        answer = await self._ask(seen, name, self._means.lookup.txt(name))
         if answer is None:
             return
         seen.told["tlsrpt"] = Told(answer.ttl, answer.alias)
@@ -201,8 +194,8 @@ class DomainProbe:
 
     async def _takes_mail(self, host: str) -> bool:
         try:
-            hosts = (await self._lookup.mx(host)).records or (host,)
-            addresses = [await self._lookup.addresses(one) for one in hosts[:2] if one]
+            hosts = (await self._means.lookup.mx(host)).records or (host,)
+            addresses = [await self._means.lookup.addresses(one) for one in hosts[:2] if one]
         except DnsFailure:
             # That may be otherwise in a moment, and where it is told nobody can do anything about it.
             return True
@@ -212,13 +205,13 @@ class DomainProbe:
         """Which certification authorities may issue for the policy host's name."""
         # Where DNS does not tell, nothing is known, and nothing wrong with what senders need.
         with contextlib.suppress(DnsFailure):
-            seen.caa = await self._lookup.caa(f"mta-sts.{seen.domain}")
+            seen.caa = await self._means.lookup.caa(f"mta-sts.{seen.domain}")
 
     # --- the policy ---------------------------------------------------------------------------------------
 
     async def _policy(self, seen: Seen) -> None:
         name = f"mta-sts.{seen.domain}"
-        answer = await self._ask(seen, name, self._lookup.addresses(name))
+        answer = await self._ask(seen, name, self._means.lookup.addresses(name))
         if answer is None:
             return
         seen.told["address"] = Told(answer.ttl, answer.alias)
@@ -240,15 +233,15 @@ class DomainProbe:
     async def _fetch(self, seen: Seen, name: str, address: str) -> None:
         subject = f"https://{name} at {address}"
         try:
-            async with self._turns:
-                fetched = await fetch_policy(name, address, self._contexts.strict, self._reach)
+            async with self._means.turns:
+                fetched = await fetch_policy(name, address, self._means.contexts.strict, self._means.reach)
         except FetchFailure as error:
             leaf = await self._leaf(name, address) if error.code.startswith("policy-certificate") else None
             seen.findings.append(certificate_finding(error.code, subject, error.seen, leaf))
         else:
             seen.fetched[address] = fetched
             leaf = fetched.session.leaf()
-            seen.findings += findings_of_session("policy", subject, fetched.session.version, leaf, self._now)
+            seen.findings += findings_of_session("policy", subject, fetched.session.version, leaf, self._means.now)
             if fetched.seconds > SLOW:
                 seen.findings.append(Finding("policy-slow", subject, f"took {fetched.seconds:.1f} seconds"))
         if leaf is not None:
@@ -257,8 +250,8 @@ class DomainProbe:
     async def _leaf(self, name: str, address: str) -> t.Optional[Certificate]:
         """The certificate that does not verify, to say what is wrong with it."""
         try:
-            async with self._turns:
-                session = await shake_hands(name, address, self._contexts.lenient, self._reach)
+            async with self._means.turns:
+                session = await shake_hands(name, address, self._means.contexts.lenient, self._means.reach)
         except FetchFailure:
             return None
         return session.leaf()
@@ -267,11 +260,11 @@ class DomainProbe:
 
     async def _mx(self, seen: Seen) -> None:
         try:
-            answer = await self._lookup.mx(seen.domain)
+            answer = await self._means.lookup.mx(seen.domain)
             seen.mx = tuple(host for host in answer.records if host)[:TOLD_LIMIT]
             seen.mx_ttl, seen.mx_secure = answer.ttl, answer.secure
             seen.hosts = answer.records[:TOLD_LIMIT]
-            if not seen.hosts and (await self._lookup.addresses(seen.domain)).records:
+            if not seen.hosts and (await self._means.lookup.addresses(seen.domain)).records:
                 seen.hosts = (seen.domain,)
         except DnsFailure as error:
             seen.mx_failure = dns_finding(seen.domain, error)

@@ -10,17 +10,18 @@ Private to this collection.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import ssl
 import typing as t
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from .._finding import Finding
-from .connect import Reach
+from .connect import CONNECTIONS_TO_AN_MX_HOST, Reach
 from .dane import is_usable, matches, tlsa_name, tlsa_text
-from .dns import Answer, DnsBogus, DnsFailure, Lookup, Tlsa
+from .dns import Answer, DnsBogus, DnsFailure, Tlsa
+from .means import Means
 from .smtp import SmtpFailure, probe_starttls
-from .tls import Contexts, Document, Session, certificate_finding, findings_of_session
+from .tls import Document, Session, certificate_finding, findings_of_session
 
 # So many TLSA records are told of one host.
 TLSA_LIMIT: t.Final = 16
@@ -51,37 +52,57 @@ def dns_finding(subject: str, error: DnsFailure) -> Finding:
     return Finding("dnssec-bogus" if isinstance(error, DnsBogus) else "dns-failure", subject, str(error))
 
 
-class MxProbe:
-    """Looks at MX hosts."""
+def incomplete_finding(subject: str, reach: Reach) -> Finding:
+    """What took too long."""
+    return Finding("probe-incomplete", subject, f"was not done after {reach.deadline:g} seconds")
 
-    def __init__(
-        self, lookup: Lookup, contexts: Contexts, reach: Reach, turns: asyncio.Semaphore, now: dt.datetime
-    ) -> None:
-        self._lookup = lookup
-        self._contexts = contexts
-        self._reach = reach
-        self._turns = turns
-        self._now = now
+
+@dataclass
+class _Address:
+    """What names of MX hosts share that lead to one address: turns to connect, and what does not depend on the name."""
+
+    turns: asyncio.Semaphore
+    unreachable: t.Optional[SmtpFailure] = None
+    takes_12: t.Optional[bool] = None
+
+
+class MxProbe:
+    """Looks at MX hosts, and is one of C(processes) that do."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        at_once = max(1, CONNECTIONS_TO_AN_MX_HOST // means.processes)
+        self._addresses: defaultdict[str, _Address] = defaultdict(lambda: _Address(asyncio.Semaphore(at_once)))
 
     async def look_at(self, host: str, seen: MxHost) -> None:
         """What every sender meets at a host."""
         try:
-            addresses = await self._lookup.addresses(host)
+            async with asyncio.timeout(self._means.reach.deadline):
+                addresses = await self._look_up(host, seen)
+        except TimeoutError:
+            seen.findings.append(incomplete_finding(host, self._means.reach))
+            return
+        await asyncio.gather(*(self._look_at_address(host, address, seen) for address in addresses))
+
+    async def _look_up(self, host: str, seen: MxHost) -> t.Sequence[str]:
+        """The addresses of a host, and its TLSA records."""
+        try:
+            addresses = await self._means.lookup.addresses(host)
         except DnsFailure as error:
             seen.findings.append(dns_finding(host, error))
-            return
+            return ()
         if addresses.alias:
             seen.findings.append(Finding("mx-alias", host, f"is a CNAME of {addresses.alias}"))
         if not addresses.records:
             seen.findings.append(Finding("mx-address-missing", host, "has no address in DNS"))
-            return
+            return ()
         await self._read_tlsa(host, addresses, seen)
-        await asyncio.gather(*(self._look_at_address(host, address, seen) for address in addresses.records))
+        return addresses.records
 
     async def _read_tlsa(self, host: str, addresses: Answer, seen: MxHost) -> None:
         name = tlsa_name(host)
         try:
-            answer = await self._lookup.tlsa(name)
+            answer = await self._means.lookup.tlsa(name)
         except DnsFailure as error:
             # Where addresses are not secure, no sender asks for TLSA records (RFC 7672 2.2).
             if addresses.secure or isinstance(error, DnsBogus):
@@ -96,9 +117,18 @@ class MxProbe:
             seen.findings.append(Finding("dane-unusable", name, texts))
 
     async def _look_at_address(self, host: str, address: str, seen: MxHost) -> None:
-        subject = f"{host}:{self._reach.smtp_port} at {address}"
+        subject = f"{host}:{self._means.reach.smtp_port} at {address}"
+        # How long it takes until it is our turn says nothing of the host.
+        async with self._addresses[address].turns, self._means.turns:
+            try:
+                async with asyncio.timeout(self._means.reach.deadline):
+                    await self._meet(host, address, subject, seen)
+            except TimeoutError:
+                seen.findings.append(incomplete_finding(subject, self._means.reach))
+
+    async def _meet(self, host: str, address: str, subject: str, seen: MxHost) -> None:
         try:
-            session = await self._probe(host, address, self._contexts.strict)
+            session = await self._probe(host, address, self._means.contexts.strict)
         except SmtpFailure as error:
             if not error.code.startswith("mx-certificate"):
                 seen.findings.append(Finding(error.code, subject, error.seen))
@@ -111,13 +141,13 @@ class MxProbe:
             session = looked
         else:
             leaf = session.leaf()
-            seen.findings += findings_of_session("mx", subject, session.version, leaf, self._now)
+            seen.findings += findings_of_session("mx", subject, session.version, leaf, self._means.now)
             if session.version == "TLSv1.3" and not await self._takes_12(host, address):
                 seen.findings.append(Finding("mx-tls-without-12", subject, "takes TLS 1.3 alone"))
         seen.versions.add(session.version)
         if leaf is not None:
             seen.certificates.append(leaf.to_dict(subject))
-        if seen.protected and not matches(seen.tlsa, session.chain, host, self._now):
+        if seen.protected and not matches(seen.tlsa, session.chain, host, self._means.now):
             texts = "; ".join(tlsa_text(record) for record in seen.tlsa[:TLSA_LIMIT])
             seen.findings.append(
                 Finding("dane-mismatch", subject, f"serves a chain that none of these is for: {texts}")
@@ -126,18 +156,28 @@ class MxProbe:
     async def _look_again(self, host: str, address: str) -> t.Optional[Session]:
         """The session of who does not mind what is served, to say what it was."""
         try:
-            return await self._probe(host, address, self._contexts.lenient)
+            return await self._probe(host, address, self._means.contexts.lenient)
         except SmtpFailure:
             return None
 
     async def _takes_12(self, host: str, address: str) -> bool:
-        try:
-            await self._probe(host, address, self._contexts.only_12)
-        except SmtpFailure as error:
-            # Who answers no more than once in a while may take it all the same.
-            return error.code != "mx-tls"
-        return True
+        known = self._addresses[address]
+        if known.takes_12 is None:
+            known.takes_12 = True
+            try:
+                await self._probe(host, address, self._means.contexts.only_12)
+            except SmtpFailure as error:
+                # Who answers no more than once in a while may take it all the same.
+                known.takes_12 = error.code != "mx-tls"
+        return known.takes_12
 
     async def _probe(self, host: str, address: str, context: ssl.SSLContext) -> Session:
-        async with self._turns:
-            return await probe_starttls(host, address, context, self._reach)
+        known = self._addresses[address]
+        if known.unreachable is not None:
+            raise known.unreachable
+        try:
+            return await probe_starttls(host, address, context, self._means.reach)
+        except SmtpFailure as error:
+            if not error.connected:
+                known.unreachable = error
+            raise

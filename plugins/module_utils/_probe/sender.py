@@ -24,7 +24,8 @@ from .connect import CONNECTIONS, Reach
 from .dns import DnsFailure, Lookup
 from .domain import DomainProbe, Seen
 from .https import FetchFailure, shake_hands
-from .mx import MxHost, MxProbe
+from .means import Means
+from .mx import MxHost, MxProbe, incomplete_finding
 from .tls import Document, contexts
 from .transport import Server
 from .workers import Tell, Told, for_each, keep_quiet, share_out
@@ -146,8 +147,9 @@ class _Sender:
         self._lookup = lookup_of(settings)
         self._turns = asyncio.Semaphore(CONNECTIONS)
         now = dt.datetime.now(dt.timezone.utc)
-        self._domains = DomainProbe(self._lookup, self._contexts, self._reach, self._turns, now)
-        self._mx_hosts = MxProbe(self._lookup, self._contexts, self._reach, self._turns, now)
+        means = Means(self._lookup, self._contexts, self._reach, self._turns, now, settings.processes)
+        self._domains = DomainProbe(means)
+        self._mx_hosts = MxProbe(means)
 
     def close(self) -> None:
         self._lookup.close()
@@ -159,7 +161,7 @@ class _Sender:
             async with asyncio.timeout(self._reach.deadline):
                 await self._domains.look_at(seen, caa=self._caa)
         except TimeoutError:
-            seen.findings.append(self._incomplete(seen.domain))
+            seen.findings.append(incomplete_finding(seen.domain, self._reach))
         except Exception as error:
             seen.findings.append(probe_failure(seen.domain, error))
         self._told(worst(seen.findings) == ERROR)
@@ -179,16 +181,10 @@ class _Sender:
     async def _mx_host(self, name: str) -> MxHost:
         seen = MxHost()
         try:
-            async with asyncio.timeout(self._reach.deadline):
-                await self._mx_hosts.look_at(name, seen)
-        except TimeoutError:
-            seen.findings.append(self._incomplete(name))
+            await self._mx_hosts.look_at(name, seen)
         except Exception as error:
             seen.findings.append(probe_failure(name, error))
         return seen
-
-    def _incomplete(self, subject: str) -> Finding:
-        return Finding("probe-incomplete", subject, f"was not done after {self._reach.deadline:g} seconds")
 
     async def _takes_12(self, name: str, address: str) -> bool:
         try:

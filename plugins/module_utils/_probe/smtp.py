@@ -22,10 +22,12 @@ REPLY_LINES = 100
 class SmtpFailure(Exception):
     """Why an MX host cannot be trusted to take mail over TLS: a finding's code and what was seen."""
 
-    def __init__(self, code: str, seen: str) -> None:
+    def __init__(self, code: str, seen: str, *, connected: bool = True) -> None:
         super().__init__(seen)
         self.code = code
         self.seen = seen
+        # Without a connection the failure is that of the address, whatever the name of the host.
+        self.connected = connected
 
 
 async def probe_starttls(host: str, address: str, context: ssl.SSLContext, reach: Reach) -> Session:
@@ -33,16 +35,19 @@ async def probe_starttls(host: str, address: str, context: ssl.SSLContext, reach
 
     Raises L(SmtpFailure).
     """
+    answered = False
     try:
         check_name(host, context)
         async with asyncio.timeout(reach.timeout), connected(address, reach.smtp_port, reach) as (reader, writer):
+            answered = True
             return await _dialogue(host, _Smtp(reader, writer), writer, context)
     except ssl.SSLCertVerificationError as error:
         raise SmtpFailure(certificate_code("mx", error), tls_reason(error)) from None
     except ssl.SSLError as error:
         raise SmtpFailure("mx-tls", f"TLS handshake: {tls_reason(error)}") from None
     except TimeoutError:
-        raise SmtpFailure("mx-unreachable", f"no answer within {reach.timeout:g} seconds") from None
+        seen = f"no answer within {reach.timeout:g} seconds"
+        raise SmtpFailure("mx-unreachable", seen, connected=answered) from None
     except (OSError, EOFError, ValueError) as error:
         raise SmtpFailure("mx-unreachable", error_text(error)) from None
 
