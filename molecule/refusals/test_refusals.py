@@ -46,7 +46,7 @@ def test_every_mistake_of_an_inventory_is_named_before_anything_is_touched(lab: 
     before = footprint(lab)
     refused = lab.quick_rollout(mta_sts_domains=[COM, *(entry for entry, _text in MISTAKES)])
     assert refused.status != 0
-    assert refused.output.count("Module failed: ") == 1
+    assert refused.output.count("[ERROR]: Task failed: ") == 1
     assert f"has {len(MISTAKES)} mistakes, nothing was touched" in refused.output
     lines = refused.output.splitlines()
     for index, (entry, text) in enumerate(MISTAKES, start=1):

@@ -160,6 +160,7 @@ def observed_of(domain: str, site: Site, evidence: Evidence) -> t.Optional[Obser
         address_alias=live["aliases"].get("address", ""),
         tlsrpt_alias=live["aliases"].get("tlsrpt", ""),
         ttls=live["ttls"],
+        zones=live["zones"],
         caa_refusal=_caa_refusal(live, site),
         others_apply=site.others_apply,
         policy=_policy(live["policy"]) if live["policy"] else None,

@@ -54,6 +54,8 @@ class Observed:
     tlsrpt_alias: str = ""
     # The TTLs in seconds that DNS told, where it told any.
     ttls: t.Mapping[str, t.Optional[int]] = field(default_factory=dict)
+    # The zones that have nothing at one of the three names: not even records of another type that we would keep there.
+    zones: t.Mapping[str, str] = field(default_factory=dict)
     # Why the certification authority may not issue for mta-sts.<domain>; empty if it may.
     caa_refusal: str = ""
     # An address that is missing comes only when somebody has applied the records.

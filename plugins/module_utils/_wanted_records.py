@@ -123,6 +123,10 @@ class WantedRecords:
                 values["AAAA" if ipaddress.ip_address(address).version == 6 else "A"].append(address)
         if self._leads_to_us() and not self._is_partly_ours():
             return self._in_place("address", [self._set(self.desired.address_name, *one) for one in values.items()])
+        if "address" in self.observed.zones and not self.desired.delegation:
+            return [
+                self._new("address", self._set(self.desired.address_name, *one)) for one in values.items() if one[1]
+            ]
         # The types that are not wanted are emptied in the same step: a CNAME tolerates nothing beside it.
         return [self._set(self.desired.address_name, rdtype, texts) for rdtype, texts in sorted(values.items())]
 
@@ -135,7 +139,7 @@ class WantedRecords:
         if values and at_its_place and list(observed.records or ()) == values and not observed.foreign_records:
             return self._in_place("record", [one])
         # What stands at another name is no matter of this one.
-        return [one if expected is None or not at_its_place else {**one, "expected": expected}]
+        return [self._new("record", one if expected is None or not at_its_place else {**one, "expected": expected})]
 
     def _tlsrpt(self, values: list[str]) -> Sets:
         one = self._set(self.desired.tlsrpt_name, "TXT", values)
@@ -144,7 +148,7 @@ class WantedRecords:
         only = len(observed.tlsrpt_records or ()) == 1 and not observed.foreign_tlsrpt_records
         if at_its_place and only and observed.tlsrpt == self.decision.tlsrpt:
             return self._in_place("tlsrpt", [one])
-        return [one]
+        return [self._new("tlsrpt", one)]
 
     # --- what they have in common -------------------------------------------------------------------------
 
@@ -155,6 +159,11 @@ class WantedRecords:
             return [{**one, "seen": True} for one in present]
         ttl = self.observed.ttls.get(kind)
         return [] if ttl is None or ttl == self.ttl else present
+
+    def _new(self, kind: str, one: Document) -> Document:
+        """A set, with the zone that was seen to have nothing at its name: nobody needs to look again."""
+        zone = "" if self.desired.delegation else self.observed.zones.get(kind, "")
+        return {**one, "expected": [], "zone": zone} if zone else one
 
     def _set(self, name: str, rdtype: str, values: list[str]) -> Document:
         return {"item": self.desired.domain, "name": name, "type": rdtype, "ttl": self.ttl, "values": values}

@@ -43,6 +43,7 @@ def observed(record_id: str = "") -> dict[str, t.Any]:
         "foreign_tlsrpt_records": [],
         "ttls": {},
         "aliases": {},
+        "zones": {},
         "caa": None,
         "findings": [],
     }

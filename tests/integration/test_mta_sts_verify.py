@@ -392,6 +392,7 @@ def test_observe_tells_all_there_is(seen: dict[str, dict[str, t.Any]]) -> None:
         "foreign_tlsrpt_records": [],
         "ttls": {"address": 300, "record": 300, "tlsrpt": 300},
         "aliases": {},
+        "zones": {},
         "caa": None,
         "addresses": [WEB],
         "policy": {"id": identifier(policy()), "mode": "enforce", "mx": ["mx.test"], "max_age": 2592000},

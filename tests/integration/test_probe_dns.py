@@ -206,7 +206,8 @@ def test_authorities_know_what_a_resolver_does_not_know_yet(world: World, name: 
 # What there is
 
 MX1 = ("192.0.2.1", "2001:db8::1")
-NOTHING = Answer((), None, False, "")
+NOTHING = Answer((), None, False, "", "plain.test")
+UNKNOWN = Answer((), None, False, "")
 ANSWERS: dict[str, tuple[str, str, Answer]] = {
     "texts": ("txt", "txt.plain.test", Answer((("one ", "record"), ("\ufffd\0;",)), 77, False, "")),
     "no such type": ("txt", "mx1.plain.test", NOTHING),
@@ -232,8 +233,8 @@ ANSWERS: dict[str, tuple[str, str, Answer]] = {
     "secure": ("txt", "txt.secure.test", Answer((("signed",),), 300, True, "")),
     "secure addresses": ("addresses", "mx.secure.test", Answer(MX1, 300, True, "")),
     "secure tlsa": ("tlsa", "_25._tcp.mx.secure.test", Answer((Tlsa(3, 1, 1, b"\xab"),), 300, True, "")),
-    "securely nothing": ("txt", "mx.secure.test", Answer((), None, True, "")),
-    "securely nowhere": ("addresses", "nowhere.secure.test", Answer((), None, True, "")),
+    "securely nothing": ("txt", "mx.secure.test", Answer((), None, True, "", "secure.test")),
+    "securely nowhere": ("addresses", "nowhere.secure.test", Answer((), None, True, "", "secure.test")),
     "from a signed zone to one that is not": (
         "txt",
         "plain.secure.test",
@@ -369,9 +370,23 @@ def test_name_servers_are_asked_once_a_zone() -> None:
             "zone.test.",
         ]
         # Up to the root and no further, however long the name.
-        assert look(odd.address, lambda lookup: lookup.name_servers(".".join("abcdefghij") + ".test")) == NOTHING
-        assert look(odd.address, lambda lookup: lookup.name_servers(".".join("x" * 100))) == NOTHING
+        assert look(odd.address, lambda lookup: lookup.name_servers(".".join("abcdefghij") + ".test")) == UNKNOWN
+        assert look(odd.address, lambda lookup: lookup.name_servers(".".join("x" * 100))) == UNKNOWN
         assert len(odd.questions) < 40
+
+
+@pytest.mark.parametrize(
+    ("owner", "zone"), [("zone.test.", "zone.test"), ("b.zone.test.", "b.zone.test"), (".", ""), ("other.test.", "")]
+)
+def test_only_a_zone_that_a_name_lies_in_says_that_it_is_not_there(owner: str, zone: str) -> None:
+    def behave(query: dns.message.Message, _before: int) -> list[bytes]:
+        message = reply(query)
+        message.authority.append(dns.rrset.from_text(owner, 60, "IN", "SOA", "ns.test. h.test. 1 1 1 1 1"))
+        return [message.to_wire()]
+
+    with OddDns(behave) as odd:
+        assert look(odd.address, lambda lookup: lookup.txt("b.zone.test")).zone == zone
+        assert look(odd.address, lambda lookup: lookup.addresses("b.zone.test")).zone == zone
 
 
 def test_a_zone_that_does_not_tell_its_name_servers() -> None:

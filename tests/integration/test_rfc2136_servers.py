@@ -96,6 +96,33 @@ def test_a_zone_that_is_none(server: str, call: Caller) -> None:
     assert WORDS[server]["zone"] in result["results"][0]["error"]
 
 
+def test_what_was_seen_not_to_be_there_may_have_come(server: str, call: Caller) -> None:
+    """Such a set is created without a look, if the server agrees that there is nothing; else it is looked at."""
+    there = {"other": '"other"', "same": '"new"', "absent": "", "led": ""}
+    for name, value in there.items():
+        if value:
+            started[server].put(f"{name}.new.{ZONE}", 300, "TXT", value)
+    started[server].put(f"led.new.{ZONE}", 300, "CNAME", "target.example.net.")
+    sets = [record_set(f"{name}.new.{ZONE}", "TXT", "new", expected=[], zone=ZONE) for name in there]
+    result = call(sets, continue_on_error=True)
+    assert statuses(result) == ["failed", "ok", "changed", "failed"]
+    errors = [one["error"] for one in result["results"]]
+    assert errors[0].startswith(f"other.new.{ZONE}. changed since the plan was made, run again: ")
+    assert errors[3].startswith(f"led.new.{ZONE}. is a CNAME to target.example.net., beside which there can be no TXT")
+    assert started[server].answer(f"absent.new.{ZONE}", "TXT") == ['300 "new"']
+    assert started[server].answer(f"other.new.{ZONE}", "TXT") == ['300 "other"']
+    assert statuses(call(sets[1:3])) == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_key_is_tried_before_sets_are_created_without_a_look(server: str, call: Caller, check: bool) -> None:
+    secret = base64.b64encode(b"wrong" * 6).decode()
+    sets = [record_set(f"{name}.tried.{ZONE}", "TXT", "x", expected=[], zone=ZONE) for name in "ab"]
+    result = call(sets, check=check, continue_on_error=True, key_secret=secret)
+    assert result["failed"]
+    assert WORDS[server]["secret"] in result["msg"]
+
+
 def test_all_that_stands_in_the_way_of_an_alias_is_told(server: str, call: Caller) -> None:
     """Knot answers a question for everything with one set alone; removing that one must not be enough."""
     name = f"full.{ZONE}"

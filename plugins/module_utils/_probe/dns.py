@@ -84,13 +84,15 @@ class Answer(t.NamedTuple):
     """One record set, or that there is none.
 
     The C(ttl) is as DNS answered, which of a resolver is what is left of it. C(secure) means that the resolver has
-    validated the answer, and C(alias) is the name that a chain of CNAMEs ends at.
+    validated the answer, and C(alias) is the name that a chain of CNAMEs ends at. Where there is nothing, C(zone) is
+    the one that says so, if it was told.
     """
 
     records: tuple[t.Any, ...]
     ttl: t.Optional[int]
     secure: bool
     alias: str
+    zone: str = ""
 
 
 class Tlsa(t.NamedTuple):
@@ -216,7 +218,8 @@ class Lookup:
         times = [found.ttl for found in (four, six) if found.ttl is not None]
         records = tuple(sorted({*four.data, *six.data}))[:ADDRESS_LIMIT]
         secure = four.secure and six.secure
-        return Answer(records, min(times, default=None), secure, _alias(four) or _alias(six))
+        alias, zones = _alias(four) or _alias(six), {_zone(four), _zone(six)}
+        return Answer(records, min(times, default=None), secure, alias, zones.pop() if len(zones) == 1 else "")
 
     async def tlsa(self, name: str) -> Answer:
         """The TLSA records of a name."""
@@ -400,12 +403,14 @@ def _follow(reply: Reply, name: bytes, rdtype: int) -> _Found:
         end, data, ttl = follow(reply, name, rdtype)
     except MessageError as error:
         raise DnsFailure(str(error)) from None
-    zone = next((record.owner for record in reply.authority if record.rdtype == SOA), b"")
+    # Nobody can say of a name that does not lie in his zone that it is not there.
+    zones = (record.owner for record in reply.authority if record.rdtype == SOA)
+    zone = next((zone for zone in zones if is_below(end, zone)), b"")
     return _Found(data, ttl, bool(reply.flags & AD), b"" if end == name else end, zone)
 
 
 def _answer(found: _Found, records: tuple[t.Any, ...]) -> Answer:
-    return Answer(records, found.ttl, found.secure, _alias(found))
+    return Answer(records, found.ttl, found.secure, _alias(found), _zone(found))
 
 
 def _texts(found: _Found) -> Answer:
@@ -421,6 +426,11 @@ def _caa_property(data: bytes) -> CaaProperty:
 
 def _alias(found: _Found) -> str:
     return to_text(found.alias) if found.alias else ""
+
+
+def _zone(found: _Found) -> str:
+    """The zone that has nothing at a name. Behind an alias it is that of another name, and to the root nobody adds."""
+    return to_text(found.zone) if found.zone[:1] > b"\0" and not found.data and not found.alias else ""
 
 
 def _words(error: Exception) -> str:

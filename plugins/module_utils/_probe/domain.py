@@ -47,6 +47,8 @@ class Told(t.NamedTuple):
 
     ttl: t.Optional[int]
     alias: str
+    # The zone that has nothing there.
+    zone: str
 
 
 @dataclass
@@ -55,7 +57,7 @@ class Seen:
 
     domain: str
     wanted: t.Optional[Policy]
-    # What was told of a record set, by the kind of record: its TTL, and where an alias of its name leads.
+    # What was told of a record set, by the kind of record.
     told: dict[str, Told] = field(default_factory=dict)
     caa: t.Optional[tuple[str, tuple[CaaProperty, ...]]] = None
     findings: list[Finding] = field(default_factory=list)
@@ -101,7 +103,7 @@ class DomainProbe:
         answer = await self._ask(seen, name, self._means.lookup.txt(name))
         if answer is None:
             return
-        seen.told["record"] = Told(answer.ttl, answer.alias)
+        seen.told["record"] = Told(answer.ttl, answer.alias, answer.zone)
         seen.texts = texts_at(answer.records, STS_VERSION)
         seen.record_secure = answer.secure
         if await self._is_dangling(seen, name, answer):
@@ -177,7 +179,7 @@ class DomainProbe:
         answer = await self._ask(seen, name, self._means.lookup.txt(name))
         if answer is None:
             return
-        seen.told["tlsrpt"] = Told(answer.ttl, answer.alias)
+        seen.told["tlsrpt"] = Told(answer.ttl, answer.alias, answer.zone)
         seen.tlsrpt_texts = texts_at(answer.records, TLSRPT_VERSION)
         if await self._is_dangling(seen, name, answer):
             return
@@ -214,7 +216,7 @@ class DomainProbe:
         answer = await self._ask(seen, name, self._means.lookup.addresses(name))
         if answer is None:
             return
-        seen.told["address"] = Told(answer.ttl, answer.alias)
+        seen.told["address"] = Told(answer.ttl, answer.alias, answer.zone)
         seen.addresses = answer.records
         if not answer.records:
             if not await self._is_dangling(seen, name, answer):

@@ -290,6 +290,7 @@ def _document(seen: Seen, findings: t.Sequence[Finding]) -> Document:
         "mx_ttl": seen.mx_ttl,
         "ttls": {kind: told.ttl for kind, told in sorted(seen.told.items())},
         "aliases": {kind: told.alias for kind, told in sorted(seen.told.items()) if told.alias},
+        "zones": {kind: told.zone for kind, told in sorted(seen.told.items()) if told.zone},
         "caa": _caa(seen),
         "dnssec": {"record": seen.record_secure, "mx": seen.mx_secure},
         "certificates": sorted(seen.certificates, key=lambda one: str(one["subject"])),

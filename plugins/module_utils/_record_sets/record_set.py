@@ -38,6 +38,8 @@ LISTED_MISTAKES = 50
 QUOTED_CHARACTERS = 300
 OPTIONS = frozenset({"name", "type", "ttl", "values", "expected", "seen", "zone", "item"})
 PLAIN_TEXT_TYPES = frozenset({"TXT", "SPF"})
+# Of these it matters what else there is, and in which zone.
+NEEDS_A_LOOK = frozenset({"CNAME", "DS", "NS"})
 # What the server makes itself, or what RFC 2136 3.4.2 does not let an update replace.
 SERVERS_OWN_TYPES = frozenset({"SOA", "RRSIG", "NSEC", "NSEC3", "NSEC3PARAM"})
 
@@ -89,6 +91,12 @@ class RecordSet:
     error: str = ""
     # The server accepted an update of this set, whatever it answered afterwards.
     applied: bool = False
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was seen that there is nothing at its name, and in which zone: an update can begin with that."""
+        asked = self.wanted is not None and self.zone is not None and self.expected == frozenset()
+        return asked and dns.rdatatype.to_text(self.rdtype) not in NEEDS_A_LOOK
 
     @property
     def type(self) -> str:

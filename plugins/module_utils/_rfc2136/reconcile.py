@@ -5,12 +5,13 @@
 
 One call goes through four steps: read every set from the server, plan, update what differs and is what it was
 expected to be (guarded by prerequisites that nothing was changed since it was read, RFC 2136 2.4), read back what
-was updated.
+was updated. Of a set that was just seen not to be there nothing is read: the prerequisite says the same.
 Private to this collection.
 """
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -51,39 +52,58 @@ ABOUT_THE_ZONE = frozenset({"NOTAUTH", "NOTIMP"})
 @dataclass
 class Reconciler:
     server: Server
+    # The same without a key, as all the world asks it.
+    public: Server
     record_sets: list[RecordSet]
     check_mode: bool
     _zones: dict[dns.name.Name, dns.name.Name] = field(default_factory=dict)
     _removed: defaultdict[dns.name.Name, set[str]] = field(default_factory=lambda: defaultdict(set))
+    # What is taken to be as it was seen: not there.
+    _new: set[RecordSet] = field(default_factory=set)
     _key_refused: str = ""
 
     async def run(self) -> None:
-        at_once = CONNECTIONS * PIPELINED
         for one in self.record_sets:
             if one.wanted is None:
                 self._removed[one.name].add(one.type)
-        for one in self.record_sets:
             if one.seen:
                 one.before, one.status = one.wanted, "ok"
-        await for_each(self._open_sets(), at_once, self._guarded(self._read))
-        if self._key_refused and not self.server.key_accepted:
-            raise ServerError(self._key_refused)
-        await for_each(self._open_sets(), at_once, self._guarded(self._plan))
-        for one in self._open_sets():
-            self._hold_to_expected(one)
-        await for_each(self._open_sets(), at_once, self._guarded(self._locate))
-        keep_together(self.record_sets)
+            elif one.is_new and not self.check_mode:
+                self._new.add(one)
+        to_look_at = [one for one in self.record_sets if not one.status and one not in self._new]
+        if not to_look_at:
+            # Nothing to ask, but a server or a key that does not work is better known before there is.
+            await self._try_key()
+        await self._look_at(to_look_at)
         if self.check_mode:
-            for one in self._open_sets():
+            for one in _open(self.record_sets):
                 one.status = "changed"
             return
+        await self._update_zones(self.record_sets)
+
+    async def _try_key(self) -> None:
+        try:
+            await self.server.query(dns.name.root, dns.rdatatype.SOA)
+        except KeyRefusedError as exc:
+            raise ServerError(str(exc)) from exc
+
+    async def _look_at(self, record_sets: t.Sequence[RecordSet]) -> None:
+        """Find out what is there, and give each set its zone or its status."""
+        at_once = CONNECTIONS * PIPELINED
+        await for_each(record_sets, at_once, self._guarded(self._read))
+        if self._key_refused and not self.server.key_accepted:
+            raise ServerError(self._key_refused)
+        await for_each(_open(record_sets), at_once, self._guarded(self._plan))
+        for one in _open(record_sets):
+            self._hold_to_expected(one)
+        await for_each(_open(record_sets), at_once, self._guarded(self._locate))
+        keep_together(self.record_sets)
+
+    async def _update_zones(self, record_sets: t.Sequence[RecordSet]) -> None:
         by_zone: defaultdict[dns.name.Name, list[RecordSet]] = defaultdict(list)
-        for one in self._open_sets():
+        for one in _open(record_sets):
             by_zone[t.cast("dns.name.Name", one.zone)].append(one)
         await for_each(by_zone.items(), ZONES_AT_ONCE, self._update_zone)
-
-    def _open_sets(self) -> list[RecordSet]:
-        return [one for one in self.record_sets if not one.status]
 
     def _guarded(self, work: t.Callable[[RecordSet], t.Awaitable[None]]) -> t.Callable[[RecordSet], t.Awaitable[None]]:
         async def guarded(record_set: RecordSet) -> None:
@@ -173,19 +193,32 @@ class Reconciler:
         elif len(units) > 1 and rcode not in ABOUT_THE_ZONE:
             for unit in units:
                 await self._update(zone, [unit])
-        elif rcode in PREREQUISITE_FAILED and any(one.wildcard is not None for one in record_sets):
-            # Not the wildcard's answer then: the same set is there under the very name.
-            for one in record_sets:
-                if one.wildcard is not None:
-                    one.before, one.wildcard = one.wildcard, None
-            await self._update(zone, units)
         elif rcode in PREREQUISITE_FAILED:
-            await for_each(record_sets, PIPELINED, self._guarded(self._overtaken))
+            await self._look_again(record_sets)
         else:
             for one in record_sets:
                 one.fail(self._refusal(zone, rcode))
 
+    async def _look_again(self, record_sets: list[RecordSet]) -> None:
+        """Find out why sets are not what they were taken for."""
+        if not self._new.isdisjoint(record_sets):
+            self._new.difference_update(record_sets)
+            await self._look_at(record_sets)
+            await self._update_zones(record_sets)
+        elif any(one.wildcard is not None for one in record_sets):
+            # Not the wildcard's answer then: the same set is there under the very name.
+            for one in record_sets:
+                if one.wildcard is not None:
+                    one.before, one.wildcard = one.wildcard, None
+            await self._update_zones(record_sets)
+        else:
+            await for_each(record_sets, PIPELINED, self._guarded(self._overtaken))
+
     async def _confirm(self, one: RecordSet) -> None:
+        # Signatures cost more than all else, and the server has signed that it made the update.
+        with contextlib.suppress(SetError):
+            if same((await read(self.public, one.name, one.rdtype)).rdataset, one.wanted):
+                return
         now = (await read(self.server, one.name, one.rdtype)).rdataset
         if not same(now, one.wanted) and not (
             one.wanted is None and await answers_from_wildcard(self.server, one, now)
@@ -221,11 +254,8 @@ class Reconciler:
         return f"{told}: the server's log tells more"
 
 
-async def _try_key(server: Server) -> None:
-    try:
-        await server.query(dns.name.root, dns.rdatatype.SOA)
-    except KeyRefusedError as exc:
-        raise ServerError(str(exc)) from exc
+def _open(record_sets: t.Iterable[RecordSet]) -> list[RecordSet]:
+    return [one for one in record_sets if not one.status]
 
 
 async def reconcile(params: t.Mapping[str, t.Any], record_sets: list[RecordSet], check_mode: bool) -> None:
@@ -233,17 +263,16 @@ async def reconcile(params: t.Mapping[str, t.Any], record_sets: list[RecordSet],
     key = None
     if params["key_name"] is not None:
         key = make_key(params["key_name"], params["key_algorithm"], params["key_secret"])
-    server = Server(params["server"], params["port"], params["timeout"], key)
+    where = (params["server"], params["port"], params["timeout"])
+    server, public = Server(*where, key), Server(*where, None)
     authorities = Authorities(params["authorities"], [], params["timeout"]) if params["authorities"] else None
     try:
-        if all(one.seen for one in record_sets):
-            # Nothing to ask, but a server or a key that does not work is better known before there is.
-            await _try_key(server)
-        await Reconciler(server, record_sets, check_mode).run()
+        await Reconciler(server, public, record_sets, check_mode).run()
         if authorities is not None and not check_mode:
             changed = [one for one in record_sets if one.status == "changed"]
             await confirm(changed, authorities, params["wait"])
     finally:
         await server.close()
+        await public.close()
         if authorities is not None:
             await authorities.close()

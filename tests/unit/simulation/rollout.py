@@ -158,6 +158,7 @@ class Rollout:
             "foreign_tlsrpt_records": None if failing == "dns" else [],
             "ttls": {},
             "aliases": {},
+            "zones": {},
             "caa": None,
             "addresses": addresses,
             "policy": policy and {"mode": policy.mode, "mx": list(policy.mx), "max_age": policy.max_age},

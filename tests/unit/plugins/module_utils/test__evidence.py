@@ -272,6 +272,7 @@ def live(**more: t.Any) -> Document:
         "foreign_tlsrpt_records": [],
         "ttls": {},
         "aliases": {},
+        "zones": {},
         "caa": None,
         "findings": [],
     }

@@ -34,6 +34,7 @@ def observed(domain: str = "a.example", **more: t.Any) -> Document:
         "foreign_tlsrpt_records": [],
         "ttls": {},
         "aliases": {},
+        "zones": {},
         "caa": None,
         "findings": [],
     }

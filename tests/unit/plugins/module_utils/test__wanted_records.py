@@ -111,6 +111,23 @@ def test_an_address_that_others_are_to_publish_needs_no_certificate_yet() -> Non
     assert wanted(seen(address=ADDRESS_MISSING, addresses=(), proof=None))[2].certificate
 
 
+def test_where_nothing_was_seen_nobody_looks_again() -> None:
+    zones = dict.fromkeys(("address", "record", "tlsrpt"), "a.example")
+    nothing = {"address": ADDRESS_MISSING, "addresses": (), "zones": zones}
+    prepare, _announce, _decision = wanted(seen(**nothing))
+    assert short(prepare) == [
+        ("mta-sts.a.example", "A", ["198.51.100.1"]),
+        ("mta-sts.a.example", "AAAA", ["2001:db8::1"]),
+        ("_smtp._tls.a.example", "TXT", [REPORTS]),
+    ]
+    _prepare, announce, _decision = wanted(seen(zones=zones))
+    assert short(announce) == [("_mta-sts.a.example", "TXT", [TEXT])]
+    assert all((one["zone"], one["expected"]) == ("a.example", []) for one in (*prepare, *announce))
+    # At a name in a zone of ours nobody has looked.
+    unseen = {**nothing, "record_alias": "", "address_alias": ""}
+    assert all("zone" not in one for one in wanted(seen(**unseen), DELEGATED)[0])
+
+
 class TestDelegation:
     RECORD, ADDRESS, REPORT = (f"{kind}.a.example.{ZONE}" for kind in ("_mta-sts", "mta-sts", "_smtp._tls"))
     ALIVE: t.ClassVar[dict[str, t.Any]] = {"record_alias": RECORD, "address_alias": ADDRESS, "tlsrpt_alias": REPORT}
