@@ -19,7 +19,7 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 export ANSIBLE_CONFIG := $(CURDIR)/tests/lab/ansible.cfg
 export PYTHONPATH := $(CURDIR)/.collections
 
-.PHONY: help setup packages demo test lint sanity unit integration molecule bench docs clean lock
+.PHONY: help setup packages demo test lint sanity unit simulation integration molecule bench docs clean lock
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -28,7 +28,7 @@ demo: setup ## roll MTA-STS out to real servers in containers, and look at the r
 
 test: setup packages ## everything that CI runs; each part shows what it said when it has ended
 	# Side by side, as molecule mostly waits for its hosts; the rest takes the time that it leaves.
-	$(MAKE) --no-print-directory --jobs=3 --output-sync=target NICE='nice -n 15' molecule-1 molecule-2 lint unit sanity integration
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target NICE='nice -n 15' molecule-1 molecule-2 lint unit simulation sanity integration
 
 lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	ruff check .
@@ -48,6 +48,9 @@ lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 
 unit: setup ## tests of the pure parts
 	$(NICE) python -m pytest --numprocesses=auto tests/unit
+
+simulation: setup ## the promises in a simulated world; more of it: make simulation MTA_STS_EXAMPLES=20000
+	$(NICE) python -m pytest --numprocesses=auto tests/simulation
 
 sanity: setup ## ansible-test sanity, on every Python that it finds and supports
 	$(NICE) .ci/in-collection .ci/sanity

@@ -7,16 +7,15 @@ P1 to P8 are checked by the world with everything that happens, and at the end t
 
 from __future__ import annotations
 
-import datetime as dt
 import functools
 import typing as t
 from dataclasses import replace
 
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._hold import HOLD_KINDS, NOTHING
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import DEFAULT_MAX_AGE, Desired
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, render_policy
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from reports import holds_of, lacks, time_of
 from rollout import NO_TROUBLE, Rollout, Trouble
 from world import (
     ADDRESSES,
@@ -33,8 +32,6 @@ from world import (
     Domain,
     PolicyHost,
     World,
-    id_in,
-    id_of,
     matches,
 )
 
@@ -59,10 +56,11 @@ Function = t.TypeVar("Function", bound=t.Callable[..., None])
 
 
 def watched(function: Function) -> Function:
-    """What was broken once need not come out right."""
+    """What happens is noted, and what was broken once need not come out right."""
 
     @functools.wraps(function)
     def wrapper(self: Simulation, **chosen: t.Any) -> None:
+        self.told.append((function.__name__, chosen))
         try:
             function(self, **chosen)
         except BaseException:
@@ -77,7 +75,13 @@ def one_of(pool: str) -> st.SearchStrategy[t.Any]:
     return st.runner().flatmap(lambda machine: st.sampled_from(getattr(machine, pool)))
 
 
+# Steps by their names, with what was chosen for them; what is not given is the plainest.
+Story = t.Sequence[tuple[str, Document]]
+
+
 class Simulation(RuleBasedStateMachine):
+    """A rule's arguments have the plainest of their values as defaults, for stories that are told again."""
+
     # Due: until the next hold of the last reports ends.
     waits: tuple[t.Union[int, str], ...] = (0, MINUTE, HOUR, DAY, DAY, 7 * DAY, 31 * DAY, "due", "due")
     # A run is well more often than not.
@@ -102,6 +106,7 @@ class Simulation(RuleBasedStateMachine):
         super().__init__()
         self.waiting: t.Optional[Rollout] = None
         self.broken = False
+        self.told: list[tuple[str, Document]] = []
 
     @initialize(
         hosts=st.sampled_from((1, 2, 2, 3)),
@@ -117,14 +122,14 @@ class Simulation(RuleBasedStateMachine):
     def begin(
         self,
         *,
-        hosts: int,
-        starts: list[str],
-        days: int,
-        patterns: tuple[str, ...],
-        mx_ttl: int,
-        wild: bool,
-        replaces: bool,
-        runs: int,
+        hosts: int = 1,
+        starts: t.Sequence[str] = ("fresh",),
+        days: int = 0,
+        patterns: tuple[str, ...] = (MX1,),
+        mx_ttl: int = 5 * MINUTE,
+        wild: bool = False,
+        replaces: bool = False,
+        runs: int = 0,
     ) -> None:
         live = (MX1, WILD) if wild else (MX1,)
         domains = []
@@ -140,7 +145,14 @@ class Simulation(RuleBasedStateMachine):
 
     @rule(wait=one_of("waits"), trouble=one_of("troubles"), stop=one_of("stops"), dies=st.booleans())
     @watched
-    def roll_out(self, *, wait: t.Union[int, str], trouble: Trouble, stop: t.Optional[int], dies: bool) -> None:
+    def roll_out(
+        self,
+        *,
+        wait: t.Union[int, str] = 0,
+        trouble: Trouble = NO_TROUBLE,
+        stop: t.Optional[int] = None,
+        dies: bool = False,
+    ) -> None:
         self._wait(wait)
         run = self._start(trouble)
         if self._advance(run, stop):
@@ -153,7 +165,7 @@ class Simulation(RuleBasedStateMachine):
 
     @rule(times=st.integers(2, 4), wait=st.sampled_from((DAY, 7 * DAY, "due")))
     @watched
-    def keep_running(self, *, times: int, wait: t.Union[int, str]) -> None:
+    def keep_running(self, *, times: int = 2, wait: t.Union[int, str] = "due") -> None:
         self._keep_running(times, wait)
 
     def _keep_running(self, times: int, wait: t.Union[int, str]) -> None:
@@ -163,7 +175,7 @@ class Simulation(RuleBasedStateMachine):
 
     @rule(stop=st.integers(1, 12), number=NUMBERS, change=one_of("changes"))
     @watched
-    def overtake(self, *, stop: int, number: int, change: t.Optional[Document]) -> None:
+    def overtake(self, *, stop: int, number: int = 0, change: t.Optional[Document]) -> None:
         """While a run is under way, the inventory is edited and rolled out."""
         self._give_up()
         slow = self._start(NO_TROUBLE)
@@ -217,14 +229,14 @@ class Simulation(RuleBasedStateMachine):
     def _until_due(self) -> int:
         """Seconds until the next hold ends, or a day."""
         now = self.world.now
-        ends = [_seconds(hold["until"]) for domain in self.world.domains.values() for hold in _holds(domain)]
+        ends = [time_of(hold["until"]) for domain in self.world.domains.values() for hold in holds_of(domain)]
         return min((end - now for end in ends if end > now), default=DAY)
 
     # --- the operator -------------------------------------------------------------------------------------
 
     @rule(number=NUMBERS, change=one_of("changes"))
     @watched
-    def edit(self, *, number: int, change: t.Optional[Document]) -> None:
+    def edit(self, *, number: int = 0, change: t.Optional[Document]) -> None:
         self._edit(number, change)
 
     def _edit(self, number: int, change: t.Optional[Document]) -> None:
@@ -234,7 +246,7 @@ class Simulation(RuleBasedStateMachine):
 
     @rule(wait=st.sampled_from((0, MINUTE, "due")))
     @watched
-    def follow_reports(self, *, wait: t.Union[int, str]) -> None:
+    def follow_reports(self, *, wait: t.Union[int, str] = 0) -> None:
         """An operator in a hurry does all that he may do, as soon as he may."""
         self._wait(wait)
         for domain in self.world.domains.values():
@@ -242,7 +254,7 @@ class Simulation(RuleBasedStateMachine):
 
     @rule(number=NUMBERS, host=st.sampled_from(MX_HOSTS), put=st.booleans())
     @watched
-    def move_mx(self, *, number: int, host: str, put: bool) -> None:
+    def move_mx(self, *, number: int = 0, host: str, put: bool) -> None:
         (self._put if put else self._take_out)(self._domain(number), host)
 
     def _move_name(self, domain: Domain) -> None:
@@ -251,7 +263,7 @@ class Simulation(RuleBasedStateMachine):
         That is done right after a rollout: what others served until then is known, and not what they served since.
         """
         fresh = self.world.now <= domain.reported_at + HOUR
-        if fresh and any(hold["code"] == "address-elsewhere" for hold in _holds(domain)):
+        if fresh and any(hold["code"] == "address-elsewhere" for hold in holds_of(domain)):
             self.world.set_address(domain, self.world.addresses)
 
     def _domain(self, number: int) -> Domain:
@@ -281,7 +293,7 @@ class Simulation(RuleBasedStateMachine):
         return all(
             hold["code"] != "mx-new"
             or not matches(host, (hold["message"].split()[1],))
-            or _seconds(hold["until"]) <= self.world.now
+            or time_of(hold["until"]) <= self.world.now
             for hold in said["holds"]
         )
 
@@ -300,7 +312,7 @@ class Simulation(RuleBasedStateMachine):
 
     @rule(number=NUMBERS, what=one_of("breakdowns"))
     @watched
-    def break_host(self, *, number: int, what: str) -> None:
+    def break_host(self, *, number: int = 0, what: str) -> None:
         host = self.world.hosts[number % len(self.world.hosts)]
         if host.publishing:
             return
@@ -343,7 +355,7 @@ class Simulation(RuleBasedStateMachine):
             for domain in self.world.domains.values():
                 self._obey(domain)
                 self._follow(domain)
-            missing = [text for domain in self.world.domains.values() for text in _missing(self.world, domain)]
+            missing = [text for domain in self.world.domains.values() for text in lacks(self.world, domain)]
             if idle and not missing:
                 return
             if self.world.now > deadline:
@@ -353,11 +365,19 @@ class Simulation(RuleBasedStateMachine):
 
     def _obey(self, domain: Domain) -> None:
         """What a hold says that the operator shall do."""
-        if not any(hold["code"] == "history-lost" and hold["until"] is None for hold in _holds(domain)):
+        if not any(hold["code"] == "history-lost" and hold["until"] is None for hold in holds_of(domain)):
             return
         if ELSEWHERE in domain.address.value and domain.legacy is not None:
             raise Broken(f"liveness: what others serve for {domain.name} is to be seen, and counts as lost")
         self.world.desire(domain, replace(t.cast("Desired", domain.desired), mode="testing"))
+
+
+def tell(story: Story) -> None:
+    """Has it all happen, to the end."""
+    simulation = Simulation()
+    for step, chosen in story:
+        getattr(simulation, step)(**chosen)
+    simulation.teardown()
 
 
 def _publish_before(domain: Domain, start: str) -> None:
@@ -371,34 +391,3 @@ def _publish_before(domain: Domain, start: str) -> None:
         domain.txt = Answers(("v=STSv1; id=wild",), RECORD_TTL)
     elif start == "two records":
         domain.txt = Answers(("v=STSv1; id=wild", "v=STSv1; id=other"), RECORD_TTL)
-
-
-def _missing(world: World, domain: Domain) -> t.Iterator[str]:
-    """What a domain still lacks; an orphan lacks nothing."""
-    desired, said = domain.desired, domain.reported
-    if desired is None or said is None:
-        return
-    held = [hold for hold in _holds(domain) if HOLD_KINDS[hold["code"]].effect != NOTHING]
-    files = {host.files.get(domain.file) for host in world.hosts}
-    there = f"{domain.name}: {said['stage']}, there is {files} {domain.txt.value} {domain.address.value}"
-    if held:
-        yield f"{domain.name}: {said['stage']}, held {held}"
-    elif desired.state == "absent":
-        # What others publish elsewhere is theirs.
-        others = ELSEWHERE in domain.address.value and id_in(domain.txt.value) == LEGACY_ID
-        ours = domain.txt.value or set(domain.address.value) & set(world.addresses)
-        if files != {None} or (ours and not others):
-            yield there
-    else:
-        mode = desired.mode or ("enforce" if domain.enforced else "testing")
-        body = render_policy(Policy(mode, desired.mx, desired.max_age if mode == "enforce" else DAY))
-        if files != {body} or domain.txt.value != (f"v=STSv1; id={id_of(body)}",):
-            yield there
-
-
-def _holds(domain: Domain) -> list[Document]:
-    return [] if domain.reported is None else t.cast("list[Document]", domain.reported["holds"])
-
-
-def _seconds(text: t.Optional[str]) -> int:
-    return int(dt.datetime.fromisoformat(text).timestamp()) if text else 0

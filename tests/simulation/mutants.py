@@ -27,8 +27,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._observed impor
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy_files import bodies_by_domain, render_files
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._wanted_records import WantedRecords
-from rollout import NO_TROUBLE, Trouble
-from world import DAY, HOUR, MINUTE, MX_HOSTS, Document, PolicyHost
+from world import Document, PolicyHost
 
 NO_TIME = dt.timedelta()
 A_DAY = dt.timedelta(days=1)
@@ -170,102 +169,55 @@ def settle_and_write_then(self: rollout.Rollout, host: PolicyHost, ledger: Ledge
     yield from PUBLISH(self, host, ledger, plan)
 
 
-Pools = dict[str, tuple[t.Any, ...]]
-
-
-def likely(**pools: tuple[t.Any, ...]) -> Pools:
-    return pools
-
-
-# What a story of one domain begins with, but for what it says itself.
-FRESH: Document = {"starts": ["fresh"], "days": 0, "mx_ttl": 5 * MINUTE, "wild": False, "replaces": False}
-
-
-class Mutant(t.NamedTuple):
-    patches: list[Patch]
-    # What has to happen often for it to be noticed soon, by the pool it is taken from.
-    likely: t.Optional[Pools] = None
-    # Or, where that takes very long, the steps that show it.
-    story: tuple[tuple[str, Document], ...] = ()
-
-
-MUTANTS = {
-    "what senders hold expires at once": Mutant([(_history, "expiry", lambda fetched, _max_age: fetched)]),
-    "what is not served any more is held by nobody": Mutant([(History, "outstanding", outstanding_of_what_is_there)]),
-    "what nobody remembers is held by nobody": Mutant(
-        [(_Case, "outstanding", outstanding_where(lambda _case, one: one.policy is not None))],
-        likely(breakdowns=("rebuilt",)),
-    ),
-    "a ledger that was lost knew nothing": Mutant(
-        [(_plan, "_entry", entry_of_a_ledger_that_knows)], likely(breakdowns=("rebuilt",))
-    ),
-    "a policy host that knows nothing lost nothing": Mutant(
-        [(_evidence.Histories, "of", history_of_the_aware)],
-        story=(
-            # One run stops when it has recorded a policy that enforces, another comes in between, the first goes on
-            # and serves it on a host that is then lost.
-            ("begin", {**FRESH, "hosts": 2, "patterns": (MX_HOSTS[1],), "runs": 1}),
-            ("follow_reports", {"wait": 0}),
-            ("overtake", {"stop": 1, "number": 0, "change": {"mx": (MX_HOSTS[0],)}}),
-            ("break_host", {"number": 0, "what": "rebuilt"}),
-            ("teardown", {}),
-        ),
-    ),
-    "what was only written down was served": Mutant(
-        [(History, "current", current_and_interrupted)], likely(stops=tuple(range(1, 9)))
-    ),
-    "what is forgotten was harmless": Mutant(
-        [(_lifecycle, "_is_forgotten", returning(False))], likely(breakdowns=("rebuilt",))
-    ),
-    "policies of others do not count": Mutant([(History, "with_found", lambda self, _policy, _now: (self, None))]),
-    "patterns are dropped at once": Mutant([(_lifecycle, "kept_patterns", returning(((), {}, ())))]),
-    "patterns are dropped when the host is out of DNS": Mutant(
-        [(_lifecycle, "kept_patterns", with_empty_caches(KEPT_PATTERNS))]
-    ),
-    "patterns are those of DNS": Mutant([(_lifecycle, "kept_patterns", patterns_of_dns)]),
-    "the TTL of the MX record does not matter": Mutant([(_lifecycle, "_in_caches", returning(A_DAY))]),
-    "new MX hosts may come at once": Mutant([(_lifecycle, "holds_of_mx", returning(()))]),
-    "there is no testing period": Mutant([(_lifecycle, "testing_period", returning(()))]),
-    "old MX sets are in no cache when it is enforced": Mutant(
-        [(_lifecycle, "testing_period", with_empty_caches(TESTING_PERIOD))], likely(waits=(MINUTE, HOUR))
-    ),
-    "there is no gate": Mutant([(_lifecycle, "mx_failures", returning(()))]),
-    "MX hosts that match are ready": Mutant([(_evidence, "_mx_failures", returning(()))]),
-    "what fails is taken back to testing": Mutant([(_lifecycle, "was_enforcing", was_enforcing_and_is_ready)]),
-    "what is tried or withdrawn lasts": Mutant([(_lifecycle, "SHORT_MAX_AGE", DEFAULT_MAX_AGE)]),
-    "what was interrupted goes on": Mutant([(_Case, "lasting", lasting_whatever_happens)]),
-    "a record goes at once": Mutant(
-        [(_Case, "outstanding", outstanding_where(lambda case, _one: case.desired.state != "absent"))]
-    ),
-    "nobody is told that a domain leaves": Mutant([(_lifecycle, "_policy_to_leave_with", leave_with_what_is_served)]),
-    "files go with the record": Mutant([(_lifecycle, "_withdraw", withdraw_all_at_once)]),
-    "files go when the record is gone": Mutant(
-        [(_lifecycle, "_withdraw", with_empty_caches(WITHDRAW))],
-        likely(waits=(MINUTE, "due"), changes=({"state": "absent"},)),
-    ),
-    "orphans are removed": Mutant([(rollout, "make_plan", plan_without_orphans)]),
-    "one domain stops the others": Mutant([(rollout, "make_plan", plan_if_all_are_well)]),
-    "nothing is proved": Mutant([(_lifecycle, "holds_of_proof", returning(()))]),
-    "a proof of some hosts is a proof": Mutant([(_evidence, "_proof", proof_of_some)]),
-    "silence is an answer": Mutant(
-        [(_plan, "observed_of", silence_is_an_answer)],
-        likely(breakdowns=("rebuilt",), troubles=(NO_TROUBLE, Trouble(probe="dns"))),
-    ),
-    "ids are not those of the bytes": Mutant(
-        [(_plan, "policy_id", bytes_and_more), (_wanted_records, "policy_id", bytes_and_more)]
-    ),
-    "records are appended": Mutant([(WantedRecords, "_record", appended)]),
-    "any record may be replaced": Mutant([(_plan, "expected_record", returning(None))]),
-    "any revision will do": Mutant([(Ledger, "record", record_for_any_plan)]),
-    "any clock will do": Mutant(
-        [(_evidence, "_wrong_clocks", returning(()))], likely(troubles=(NO_TROUBLE, Trouble(skew=40 * DAY)))
-    ),
-    "ledgers that are not read do not matter": Mutant(
-        [(_evidence, "_unread", returning(()))],
-        likely(breakdowns=("away",), changes=({"state": "absent"},), waits=(HOUR, "due")),
-    ),
-    "files come before the ledger": Mutant([(rollout.Rollout, "_serve", serve_and_record_then)]),
-    "the ledger is settled before the files": Mutant([(rollout.Rollout, "_publish", settle_and_write_then)]),
+MUTANTS: dict[str, list[Patch]] = {
+    "what senders hold expires at once": [(_history, "expiry", lambda fetched, _max_age: fetched)],
+    "what is not served any more is held by nobody": [(History, "outstanding", outstanding_of_what_is_there)],
+    "what nobody remembers is held by nobody": [
+        (_Case, "outstanding", outstanding_where(lambda _case, one: one.policy is not None))
+    ],
+    "a ledger that was lost knew nothing": [(_plan, "_entry", entry_of_a_ledger_that_knows)],
+    "a policy host that knows nothing lost nothing": [(_evidence.Histories, "of", history_of_the_aware)],
+    "what was only written down was served": [(History, "current", current_and_interrupted)],
+    "what is forgotten was harmless": [(_lifecycle, "_is_forgotten", returning(False))],
+    "policies of others do not count": [(History, "with_found", lambda self, _policy, _now: (self, None))],
+    "patterns are dropped at once": [(_lifecycle, "kept_patterns", returning(((), {}, ())))],
+    "patterns are dropped when the host is out of DNS": [
+        (_lifecycle, "kept_patterns", with_empty_caches(KEPT_PATTERNS))
+    ],
+    "patterns are those of DNS": [(_lifecycle, "kept_patterns", patterns_of_dns)],
+    "the TTL of the MX record does not matter": [(_lifecycle, "_in_caches", returning(A_DAY))],
+    "new MX hosts may come at once": [(_lifecycle, "holds_of_mx", returning(()))],
+    "there is no testing period": [(_lifecycle, "testing_period", returning(()))],
+    "old MX sets are in no cache when it is enforced": [
+        (_lifecycle, "testing_period", with_empty_caches(TESTING_PERIOD))
+    ],
+    "there is no gate": [(_lifecycle, "mx_failures", returning(()))],
+    "MX hosts that match are ready": [(_evidence, "_mx_failures", returning(()))],
+    "what fails is taken back to testing": [(_lifecycle, "was_enforcing", was_enforcing_and_is_ready)],
+    "what is tried or withdrawn lasts": [(_lifecycle, "SHORT_MAX_AGE", DEFAULT_MAX_AGE)],
+    "what was interrupted goes on": [(_Case, "lasting", lasting_whatever_happens)],
+    "a record goes at once": [
+        (_Case, "outstanding", outstanding_where(lambda case, _one: case.desired.state != "absent"))
+    ],
+    "nobody is told that a domain leaves": [(_lifecycle, "_policy_to_leave_with", leave_with_what_is_served)],
+    "files go with the record": [(_lifecycle, "_withdraw", withdraw_all_at_once)],
+    "files go when the record is gone": [(_lifecycle, "_withdraw", with_empty_caches(WITHDRAW))],
+    "orphans are removed": [(rollout, "make_plan", plan_without_orphans)],
+    "one domain stops the others": [(rollout, "make_plan", plan_if_all_are_well)],
+    "nothing is proved": [(_lifecycle, "holds_of_proof", returning(()))],
+    "a proof of some hosts is a proof": [(_evidence, "_proof", proof_of_some)],
+    "silence is an answer": [(_plan, "observed_of", silence_is_an_answer)],
+    "ids are not those of the bytes": [
+        (_plan, "policy_id", bytes_and_more),
+        (_wanted_records, "policy_id", bytes_and_more),
+    ],
+    "records are appended": [(WantedRecords, "_record", appended)],
+    "any record may be replaced": [(_plan, "expected_record", returning(None))],
+    "any revision will do": [(Ledger, "record", record_for_any_plan)],
+    "any clock will do": [(_evidence, "_wrong_clocks", returning(()))],
+    "ledgers that are not read do not matter": [(_evidence, "_unread", returning(()))],
+    "files come before the ledger": [(rollout.Rollout, "_serve", serve_and_record_then)],
+    "the ledger is settled before the files": [(rollout.Rollout, "_publish", settle_and_write_then)],
 }
 
 
