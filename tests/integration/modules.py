@@ -4,13 +4,18 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import typing as t
 from pathlib import Path
 
+HERE = Path(__file__).parent
+CHECKOUT = HERE.parents[1]
 MODULES = "ansible_collections.postmaster.mta_sts.plugins.modules."
 
 Result = dict[str, t.Any]
@@ -22,16 +27,46 @@ def command(module: str, directory: Path, options: dict[str, t.Any], *, check: b
     return [sys.executable, "-m", f"{MODULES}{module}", path]
 
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / ".collections")}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT / ".collections")}
+
+
+@functools.cache
+def _server() -> subprocess.Popen[str]:
+    names = [f"{MODULES}{path.stem}" for path in sorted((CHECKOUT / "plugins/modules").glob("*.py"))]
+    server = subprocess.Popen(
+        [sys.executable, HERE / "module_server.py", *names],
+        env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    atexit.register(server.communicate)
+    return server
+
+
+def executed(
+    module: str, directory: Path, options: dict[str, t.Any], *, check: bool = False, **environment: str
+) -> tuple[Result, str]:
+    """What a module returns, and all that it has printed."""
+    _python, _m, name, arguments = command(module, directory, options, check=check)
+    server = _server()
+    assert server.stdin
+    assert server.stdout
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        order = {
+            "module": name,
+            "arguments": str(arguments),
+            "output": [f"/proc/{os.getpid()}/fd/{file.fileno()}" for file in (output, errors)],
+            "environment": {**ENVIRONMENT, **environment},
+        }
+        print(json.dumps(order), file=server.stdin, flush=True)
+        status = int(server.stdout.readline())
+        assert errors.read() == ""
+        printed = output.read()
+    result: Result = json.loads(printed)
+    assert (status != 0) == bool(result.get("failed"))
+    assert "Traceback" not in result.get("msg", "")
+    return result, printed
 
 
 def run(module: str, place: Path, /, *, check: bool = False, **options: t.Any) -> Result:
-    """Runs a module as Ansible does, in a process of its own."""
-    done = subprocess.run(
-        command(module, place, options, check=check), env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
-    assert done.stderr == ""
-    result: Result = json.loads(done.stdout)
-    assert (done.returncode != 0) == bool(result.get("failed"))
-    assert "Traceback" not in result.get("msg", "")
+    """What a module returns."""
+    result, _printed = executed(module, place, options, check=check)
     return result

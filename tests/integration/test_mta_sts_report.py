@@ -5,18 +5,14 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
-import subprocess
-import sys
 import typing as t
 from pathlib import Path
 
 import documents
 import pytest
-import yaml
+from ansible_playbook import run_tasks
 
-CHECKOUT = Path(__file__).parents[2]
 ID = "3f2a9c01" + "0" * 24
 
 Document = dict[str, t.Any]
@@ -28,47 +24,23 @@ def entry(domain: str, stage: str, *codes: str) -> Document:
     return {"domain": domain, "stage": stage, "record": "announce", "remove": False, "holds": holds, **served}
 
 
-def report(directory: Path, *entries: Document, **options: t.Any) -> tuple[Document, str]:
-    """The result of the module, and what was printed."""
+def reporting(directory: Path, *entries: Document, **options: t.Any) -> Document:
+    """The options that report a rollout."""
     plan = {"policy_hosts": {"web1": []}, "domains": list(entries), "orphans": [], "troubles": []}
     (directory / "plan.json").write_text(json.dumps(plan))
-    return run_task(directory, {"plan": "plan.json", "started": 1795428000, "dest": "run/report.json", **options})
+    return {"plan": "plan.json", "started": 1795428000, "dest": "run/report.json", **options}
 
 
-def run_task(directory: Path, task: Document, *, check_mode: bool = False) -> tuple[Document, str]:
-    tasks = [
-        {
-            "postmaster.mta_sts.mta_sts_report": task,
-            "register": "result",
-            "ignore_errors": True,
-            "check_mode": check_mode,
-        },
-        {"ansible.builtin.copy": {"content": "{{ result | to_json }}", "dest": f"{directory}/result.json"}},
-    ]
-    (directory / "play.yml").write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-    done = subprocess.run(
-        [Path(sys.executable).parent / "ansible-playbook", "play.yml", "-i", "localhost,", "-c", "local"],
-        cwd=directory,
-        env={
-            "HOME": str(directory),
-            "PATH": os.environ["PATH"],
-            "LC_ALL": "C.UTF-8",
-            "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections"),
-            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-            "ANSIBLE_NOCOLOR": "1",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    result: Document = json.loads((directory / "result.json").read_text())
-    return result, done.stdout
+def run(directory: Path, *tasks: Document, check_mode: bool = False) -> tuple[list[Document], str]:
+    """The results of the module for each of these options, and what was printed."""
+    todo = [{"postmaster.mta_sts.mta_sts_report": options, "check_mode": check_mode} for options in tasks]
+    (results,), printed = run_tasks(directory, *todo)
+    return results, printed
 
 
 def test_a_domain_that_only_waits_fails_no_run(tmp_path: Path) -> None:
     waits, told = entry("a.example", "testing", "testing-period"), entry("b.example", "enforcing", "renewal")
-    result, printed = report(tmp_path, waits, told)
+    (result,), printed = run(tmp_path, reporting(tmp_path, waits, told))
     assert not result["failed"]
     assert result["counts"] == {"testing": 1, "enforcing": 1}
     assert result["hold_counts"] == {"testing-period": 1, "renewal": 1}
@@ -104,14 +76,14 @@ FAILURES: dict[str, tuple[list[Document], Document, str]] = {
 def test_what_needs_somebody_fails_the_run_unless_told_otherwise(
     tmp_path: Path, entries: list[Document], options: Document, message: str
 ) -> None:
-    result, printed = report(tmp_path, *entries, **options)
+    told = reporting(tmp_path, *entries, **options)
+    (result, unless), printed = run(tmp_path, told, {**told, "dest": "run/unless.json", "fail_on_pending": False})
     assert (result["failed"], result["msg"]) == (True, message)
+    assert not unless["failed"]
     document = json.loads((tmp_path / "run/report.json").read_text())
     assert document["failed_hosts"] == options.get("troubles", {})
     for host in document["failed_hosts"]:
-        assert f"  policy host {host}: " in printed
-    result, _printed = report(tmp_path, *entries, **options, fail_on_pending=False)
-    assert not result["failed"]
+        assert printed.count(f"\n  policy host {host}: ") == 2
 
 
 # --- what else is written ---------------------------------------------------------------------------------
@@ -131,12 +103,12 @@ BROKEN = ", ".join(name for name, seen in documents.verification()["domains"].it
 FAIL_ON = {"broken": 2, "error": 4, "warning": 6, "notice": 6, "never": 0}
 
 
-@pytest.mark.parametrize(("gravity", "count"), FAIL_ON.items())
-def test_a_verification_fails_when_it_is_told_to(tmp_path: Path, observed: Document, gravity: str, count: int) -> None:
-    result, _printed = run_task(tmp_path, {**observed, "fail_on": gravity})
-    assert result["failed"] == bool(count)
-    if count:
-        assert result["msg"].startswith(f"{count} of 8 domains ")
+def test_a_verification_fails_when_it_is_told_to(tmp_path: Path, observed: Document) -> None:
+    results, _printed = run(tmp_path, *({**observed, "fail_on": gravity} for gravity in FAIL_ON))
+    for result, (gravity, count) in zip(results, FAIL_ON.items(), strict=True):
+        assert result["failed"] == bool(count), gravity
+        if count:
+            assert result["msg"].startswith(f"{count} of 8 domains "), gravity
 
 
 def test_hosts_that_shared_the_domains_have_one_report(tmp_path: Path, observed: Document) -> None:
@@ -147,20 +119,19 @@ def test_hosts_that_shared_the_domains_have_one_report(tmp_path: Path, observed:
         share = {name: seen["domains"][name] for name in names[number::3]}
         (tmp_path / f"{host}.json").write_text(json.dumps({**seen, "host": host, "domains": share}))
     task = {**observed, "observed": ["probe1.json", "probe2.json", "probe3.json"], "fail_on": "never"}
-    result, printed = run_task(tmp_path, {**task, "troubles": {"probe3": "no route to host"}})
+    # Without a trouble, a document that is missing is a mistake.
+    (mistaken, result), printed = run(tmp_path, task, {**task, "troubles": {"probe3": "no route to host"}})
+    assert "probe3.json" in mistaken["msg"]
     assert result["msg"] == "hosts that did not look at their share of the domains: probe3"
     assert "\n  probe host probe3: no route to host\n" in printed
     document = json.loads((tmp_path / "run/verify.json").read_text())
     assert set(document["domains"]) == {*names[::3], *names[1::3]}
-    # Without a trouble, a document that is missing is a mistake.
-    result, _printed = run_task(tmp_path, task)
-    assert "probe3.json" in result["msg"]
 
 
 def test_a_verification_has_a_document_a_page_and_metrics(tmp_path: Path, observed: Document) -> None:
     metrics = tmp_path / "collector/mta-sts-verify.prom"
     task = {**observed, "page": "run/report.html", "metrics": str(metrics)}
-    result, printed = run_task(tmp_path, task)
+    (result,), printed = run(tmp_path, task)
     assert (result["failed"], result["msg"]) == (True, f"2 of 8 domains broken: {BROKEN}")
     assert "\n1 absent, 2 broken, 3 enforce, 1 none, 1 testing. Report: run/report.html\n" in printed
     document = json.loads((tmp_path / "run/verify.json").read_text())
@@ -176,16 +147,16 @@ def test_a_verification_has_a_document_a_page_and_metrics(tmp_path: Path, observ
 def test_a_look_ahead_leaves_the_metrics_as_they_are(tmp_path: Path, observed: Document) -> None:
     metrics = tmp_path / "mta-sts-verify.prom"
     metrics.write_text("as before")
-    run_task(tmp_path, {**observed, "page": "run/report.html", "metrics": str(metrics)}, check_mode=True)
+    run(tmp_path, {**observed, "page": "run/report.html", "metrics": str(metrics)}, check_mode=True)
     assert metrics.read_text() == "as before"
     assert (tmp_path / "run/report.html").exists()
 
 
 def test_a_rollout_has_a_page_and_metrics_even_if_it_fails(tmp_path: Path) -> None:
     metrics = tmp_path / "mta-sts-rollout.prom"
-    result, printed = report(
-        tmp_path, entry("a.example", "pending", "proof-failed"), page="run/report.html", metrics=str(metrics)
-    )
+    pending = entry("a.example", "pending", "proof-failed")
+    told = reporting(tmp_path, pending, page="run/report.html", metrics=str(metrics))
+    (result,), printed = run(tmp_path, told)
     assert result["failed"]
     assert ". Report: run/report.html\n" in printed
     assert "1 of 1 domain needs somebody" in (tmp_path / "run/report.html").read_text()
@@ -193,13 +164,13 @@ def test_a_rollout_has_a_page_and_metrics_even_if_it_fails(tmp_path: Path) -> No
 
 
 def test_neither_is_written_unless_wanted(tmp_path: Path, observed: Document) -> None:
-    _result, printed = run_task(tmp_path, observed)
+    _results, printed = run(tmp_path, observed)
     assert ". Report: run/verify.json\n" in printed
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["verify.json"]
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, observed: Document) -> None:
     (tmp_path / "file").write_text("")
-    result, _printed = run_task(tmp_path, {**observed, "metrics": f"{tmp_path}/file/mta-sts.prom"})
+    (result,), _printed = run(tmp_path, {**observed, "metrics": f"{tmp_path}/file/mta-sts.prom"})
     assert result["failed"]
     assert result["msg"].startswith(f"{tmp_path}/file/mta-sts.prom: ")

@@ -29,12 +29,12 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.sender i
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.tls import Session
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.workers import Progress
 from bind import Named, free_port
+from modules import ENVIRONMENT, run
 from nginx import Nginx
 from odd import OddServers, be_silent, smtp_server
 from postfix import Postfix
 from tls import Authority, server_context
 
-MODULE = "ansible_collections.postmaster.mta_sts.plugins.modules.mta_sts_verify"
 CHECKOUT = Path(__file__).parents[2]
 
 # The probes go to ports 443 and 25, so every server has an address of its own.
@@ -716,11 +716,7 @@ def test_a_host_of_many_addresses_leaves_connections_for_others(world: World) ->
 # The module
 
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT / ".collections")}
-
-
 def call(world: World, directory: Path, **options: t.Any) -> dict[str, t.Any]:
-    """Runs the module as Ansible does, in a process of its own."""
     arguments = {
         "resolvers": [f"{world.named.host}:{world.named.port}"],
         "ca_file": world.ca_file,
@@ -728,15 +724,7 @@ def call(world: World, directory: Path, **options: t.Any) -> dict[str, t.Any]:
         "dns_port": world.named.port,
         **options,
     }
-    path = directory / "arguments.json"
-    path.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
-    done = subprocess.run(
-        [sys.executable, "-m", MODULE, path], env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
-    assert done.stderr == ""
-    result: dict[str, t.Any] = json.loads(done.stdout)
-    assert (done.returncode != 0) == bool(result.get("failed"))
-    return result
+    return run("mta_sts_verify", directory, **arguments)
 
 
 def plan(directory: Path, *entries: dict[str, t.Any], **more: t.Any) -> str:

@@ -11,13 +11,12 @@ import pty
 import re
 import socket
 import subprocess
-import sys
 import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_playbook import PROGRAM, environment
 
-CHECKOUT = Path(__file__).parents[2]
 PROGRESS = re.compile(r"(?m)^  ([\d,]+) of 12 domains, [\d,]+ a second, ([\d,]+) broken so far\r?$")
 
 
@@ -43,24 +42,14 @@ def command(tmp_path: Path, silent: int) -> list[str]:
     }
     play = {"hosts": "localhost", "gather_facts": False, "tasks": [task]}
     (tmp_path / "play.yml").write_text(json.dumps([play]))
-    return [str(Path(sys.executable).parent / "ansible-playbook"), str(tmp_path / "play.yml")]
-
-
-def environment(directory: Path) -> dict[str, str]:
-    return {
-        "HOME": str(directory),
-        "PATH": os.environ["PATH"],
-        "LC_ALL": "C.UTF-8",
-        "TERM": "xterm",
-        "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections"),
-        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-    }
+    return [str(PROGRAM), str(tmp_path / "play.yml")]
 
 
 def on_a_terminal(command: list[str], directory: Path) -> str:
     """What a command shows on a terminal."""
     ours, theirs = pty.openpty()
-    with subprocess.Popen(command, env=environment(directory), stdin=theirs, stdout=theirs, stderr=theirs) as process:
+    known = {**environment(directory), "TERM": "xterm"}
+    with subprocess.Popen(command, env=known, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         shown = b""
         # That the terminal is gone is an error of its own.

@@ -6,18 +6,14 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import socket
-import subprocess
-import sys
 import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_playbook import play
 from bind import Interceptor, Named, free_port
-
-MODULE = "ansible_collections.postmaster.mta_sts.plugins.modules.rfc2136_record_sets"
-CHECKOUT = Path(__file__).parents[2]
+from modules import executed
 
 Set = dict[str, t.Any]
 Result = dict[str, t.Any]
@@ -38,28 +34,11 @@ class Call:
             "key_secret": self.named.secrets["allowed"],
             "record_sets": record_sets,
             **options,
-            "_ansible_check_mode": check,
             "_ansible_diff": True,
         }
-        path = self.directory / "arguments.json"
         given = {key: value for key, value in arguments.items() if value is not None}
-        path.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": given}))
-        done = subprocess.run(
-            [sys.executable, "-m", MODULE, path],
-            env=_environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        self.printed = done.stdout + done.stderr
-        assert not done.stderr
-        result: Result = json.loads(done.stdout)
-        assert (done.returncode != 0) == bool(result.get("failed"))
+        result, self.printed = executed("rfc2136_record_sets", self.directory, given, check=check)
         return result
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(CHECKOUT / ".collections")}
 
 
 @pytest.fixture
@@ -531,24 +510,14 @@ def test_playbook(named: Named, domain: str, tmp_path: Path) -> None:
             }
         )
     )
-    environment = {
-        **os.environ,
-        "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections"),
-        "ANSIBLE_HOME": str(tmp_path / "home"),
-        "ANSIBLE_LOCALHOST_WARNING": "false",
-    }
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", "-e"]
-    interpreter = f"ansible_python_interpreter={sys.executable}"
-    arguments = [f"@{tmp_path}/vars.json", "-e", interpreter, "--diff", "-vvv", f"{tmp_path}/play.yml"]
+    arguments = ("-i", "localhost,", "-c", "local", "-e", "@vars.json", "--diff", "-vvv")
     record = f'_mta-sts.{domain}. 300 IN TXT "v=STSv1; id=1"'
     for check, change in ((["--check"], 1), ([], 1), ([], 0)):
-        done = subprocess.run(
-            [*command, *arguments, *check], env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert f"ok=1    changed={change} " in done.stdout
-        assert (f"+{record}" in done.stdout) == bool(change)
+        status, printed = play(tmp_path, "play.yml", *arguments, *check)
+        assert status == 0, printed
+        assert f"ok=1    changed={change} " in printed
+        assert (f"+{record}" in printed) == bool(change)
         written = json.loads((tmp_path / "results.json").read_text())
         assert written["counts"]["changed"] == change
-        assert named.secrets["allowed"] not in done.stdout + done.stderr + json.dumps(written)
+        assert named.secrets["allowed"] not in printed + json.dumps(written)
     assert named.lookup(f"_mta-sts.{domain}", "TXT") == ['300 "v=STSv1; id=1"']

@@ -5,17 +5,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import typing as t
 from pathlib import Path
 
 import pytest
 import yaml
+from ansible_playbook import play
 from bind import Named
 
-CHECKOUT = Path(__file__).parents[2]
 NAMES = [f"d{number}.example.com" for number in range(7)]
 
 Document = dict[str, t.Any]
@@ -39,24 +36,9 @@ class Verify:
     def __call__(self, inventory: Document | None = None, **variables: t.Any) -> tuple[int, str]:
         (self.directory / "inventory.yml").write_text(yaml.safe_dump(inventory or {"all": {}}))
         told = {"mta_sts_resolvers": [self._resolver], "mta_sts_timeout": 2, **variables}
-        program = Path(sys.executable).parent / "ansible-playbook"
-        done = subprocess.run(
-            [program, "postmaster.mta_sts.verify", "-i", "inventory.yml", "-e", json.dumps(told)],
-            cwd=self.directory,
-            env={
-                "HOME": str(self.directory),
-                "PWD": str(self.directory),
-                "PATH": os.environ["PATH"],
-                "LC_ALL": "C.UTF-8",
-                "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections"),
-                "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-                "ANSIBLE_NOCOLOR": "1",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
+        return play(
+            self.directory, "postmaster.mta_sts.verify", "-i", "inventory.yml", "--extra-vars", json.dumps(told)
         )
-        return done.returncode, done.stdout + done.stderr
 
     def seen(self) -> Document:
         document: Document = json.loads((self.directory / "mta-sts-run/verify.json").read_text())

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import shlex
 import signal
@@ -43,16 +42,15 @@ class Call:
         self.named, self._directory = named, directory
 
     def __call__(self, *record_sets: dict[str, t.Any], look_ahead: bool = False, **options: t.Any) -> Result:
-        command = self.command(*record_sets, look_ahead=look_ahead, **options)
-        done = subprocess.run(command, env=modules.ENVIRONMENT, capture_output=True, text=True, check=False)
-        assert not done.stderr
-        result: Result = json.loads(done.stdout)
-        assert "Traceback" not in result.get("msg", "")
+        given = self._given(*record_sets, **options)
+        result, _printed = modules.executed("zonefile_record_sets", self._directory, given, check=look_ahead)
         return result
 
-    def command(self, *record_sets: dict[str, t.Any], look_ahead: bool = False, **options: t.Any) -> list[str | Path]:
-        given = {**self.named.options, "record_sets": list(record_sets), **options}
-        return modules.command("zonefile_record_sets", self._directory, given, check=look_ahead)
+    def command(self, *record_sets: dict[str, t.Any], **options: t.Any) -> list[str | Path]:
+        return modules.command("zonefile_record_sets", self._directory, self._given(*record_sets, **options))
+
+    def _given(self, *record_sets: dict[str, t.Any], **options: t.Any) -> dict[str, t.Any]:
+        return {**self.named.options, "record_sets": list(record_sets), **options}
 
     def files(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in self.named.directory.iterdir() if path.suffix != ".log"}

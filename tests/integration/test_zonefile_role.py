@@ -5,18 +5,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import typing as t
 from pathlib import Path
 
 import pytest
 import yaml
+from ansible_playbook import play
 from backends.backend import record_set, statuses
 from zone_files import NamedFiles
 
-CHECKOUT = Path(__file__).parents[2]
 NAME = "_mta-sts.example.com"
 
 
@@ -28,7 +25,7 @@ def named(tmp_path: Path) -> t.Iterator[NamedFiles]:
     server.stop()
 
 
-def play(named: NamedFiles, directory: Path, *arguments: str) -> str:
+def apply(named: NamedFiles, directory: Path, *arguments: str) -> str:
     """Runs the role on the controller, for the host ns1; returns what it printed."""
     variables = {f"dns_records_{key}": value for key, value in named.options.items()}
     variables |= {
@@ -41,23 +38,10 @@ def play(named: NamedFiles, directory: Path, *arguments: str) -> str:
     role = {"role": "postmaster.mta_sts.dns_records", "vars": variables}
     text = yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "roles": [role]}])
     (directory / "play.yml").write_text(text)
-    (directory / "hosts").write_text(f"ns1 ansible_connection=local ansible_python_interpreter={sys.executable}\n")
-    done = subprocess.run(
-        [Path(sys.executable).parent / "ansible-playbook", "-i", "hosts", "play.yml", "--diff", *arguments],
-        cwd=directory,
-        env={
-            "HOME": str(directory),
-            "PATH": os.environ["PATH"],
-            "LC_ALL": "C.UTF-8",
-            "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections"),
-            "ANSIBLE_NOCOLOR": "1",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    (directory / "hosts").write_text("ns1 ansible_connection=local\n")
+    status, printed = play(directory, "play.yml", "-i", "hosts", "--diff", *arguments)
+    assert status == 0, printed
+    return printed
 
 
 def test_look_ahead_run_and_run_again(named: NamedFiles, tmp_path: Path) -> None:
@@ -69,7 +53,7 @@ def test_look_ahead_run_and_run_again(named: NamedFiles, tmp_path: Path) -> None
     line = f'+{NAME}. 300 IN TXT "v=STSv1; id=1"\n'
     before = named.file("example.com").read_bytes()
     for arguments, changed in ((["--check"], 1), ([], 1), ([], 0), (["--check"], 0)):
-        printed = play(named, tmp_path, *arguments)
+        printed = apply(named, tmp_path, *arguments)
         assert f"changed={changed} " in printed, printed
         assert (line in printed) == bool(changed)
         results = json.loads((tmp_path / "results.json").read_text())

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The promises P1 to P7 hold whatever happens, and in a world that is well all domains arrive.
 
-MTA_STS_EXAMPLES says how many examples are tried in all (800, each of up to 50 steps, which takes a minute of one
+MTA_STS_EXAMPLES says how many examples are tried in all (640, each of up to 50 steps, which takes a minute of one
 core), and MTA_STS_SEED where they begin (0). Who changes the lifecycle tries more of them, and others:
 
     make simulation MTA_STS_EXAMPLES=20000 MTA_STS_SEED=1
@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import get_state_machine_test
 from machine import Simulation
 
-EXAMPLES = int(os.environ.get("MTA_STS_EXAMPLES", "800"))
+EXAMPLES = int(os.environ.get("MTA_STS_EXAMPLES", "640"))
 SEED = int(os.environ.get("MTA_STS_SEED", "0"))
 # So many tests can run side by side.
 PARTS = 8

@@ -5,12 +5,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import subprocess
 import typing as t
 from pathlib import Path
 
-from modules import ENVIRONMENT, command
+from modules import executed
 
 Set = dict[str, t.Any]
 Result = dict[str, t.Any]
@@ -71,14 +69,8 @@ class Caller:
     def __call__(self, record_sets: list[Set] | None, *, check: bool = False, **options: t.Any) -> Result:
         options = {**self.backend.options(), "record_sets": record_sets, "_ansible_diff": True, **options}
         given = {key: value for key, value in options.items() if value is not None}
-        done = subprocess.run(
-            command(self.backend.module, self._directory, given, check=check),
-            env={**ENVIRONMENT, **self.environment}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        self.printed = done.stdout + done.stderr
-        assert not done.stderr
-        result: Result = json.loads(done.stdout)
-        assert (done.returncode != 0) == bool(result.get("failed"))
+        module = self.backend.module
+        result, self.printed = executed(module, self._directory, given, check=check, **self.environment)
         return result
 
 
