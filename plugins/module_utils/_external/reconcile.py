@@ -43,10 +43,8 @@ class Reconciler:
     async def _look(self, one: RecordSet) -> None:
         try:
             one.zone = one.zone or await self.authorities.zone_of(one.name)
-            if one.seen:
-                one.before, one.status = one.wanted, "ok"
-                return
-            await self._compare(one)
+            if not one.settle_if_seen():
+                await self._compare(one)
         except SetError as exc:
             one.fail(str(exc))
 

@@ -207,8 +207,7 @@ async def reconcile(
         for one in record_sets:
             if one.wanted is not None:
                 one.wanted.ttl = max(one.wanted.ttl, params["minimum_ttl"])
-            if one.seen:
-                one.before, one.status = one.wanted, "ok"
+            one.settle_if_seen()
         zones = await _zones(provider, authorities, record_sets, check_mode)
         # The providers' modules run in this process, and print what they like.
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

@@ -107,6 +107,12 @@ class RecordSet:
         own = f"{self.name.to_text(omit_final_dot=True)} {self.type}"
         return f"{own} ({self.item})" if self.item else own
 
+    def settle_if_seen(self) -> bool:
+        """Whether that is all there is to do about it."""
+        if self.seen:
+            self.before, self.status = self.wanted, "ok"
+        return self.seen
+
     def fail(self, error: str) -> None:
         self.status, self.error = "failed", error
 

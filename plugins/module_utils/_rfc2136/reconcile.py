@@ -66,9 +66,7 @@ class Reconciler:
         for one in self.record_sets:
             if one.wanted is None:
                 self._removed[one.name].add(one.type)
-            if one.seen:
-                one.before, one.status = one.wanted, "ok"
-            elif one.is_new and not self.check_mode:
+            if not one.settle_if_seen() and one.is_new and not self.check_mode:
                 self._new.add(one)
         to_look_at = [one for one in self.record_sets if not one.status and one not in self._new]
         if not to_look_at:

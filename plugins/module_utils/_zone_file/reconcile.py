@@ -62,8 +62,7 @@ class Reconciler:
     def _by_zone(self) -> dict[dns.name.Name, list[RecordSet]]:
         by_zone: defaultdict[dns.name.Name, list[RecordSet]] = defaultdict(list)
         for one in self.record_sets:
-            if one.seen:
-                one.before, one.status = one.wanted, "ok"
+            if one.settle_if_seen():
                 continue
             try:
                 one.zone = self._zone_of(one)
