@@ -167,7 +167,14 @@ def test_our_file_of_another_place_goes(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--limit=mta_sts_hosts"], ["--limit=localhost,web1"], ["--tags=policy_host_policies"]]
+    "arguments",
+    [
+        ["--limit=mta_sts_hosts"],
+        ["--limit=localhost,web1"],
+        ["--tags=policy_host_policies"],
+        # What AWX tells of a job slice.
+        ["--extra-vars=awx_workflow_job_name=MTA-STS awx_job_template_name=MTA-STS"],
+    ],
 )
 def test_a_rollout_in_part_is_refused(lab: Lab, arguments: list[str]) -> None:
     """It would serve what an earlier run, or a look ahead, had planned."""

@@ -53,7 +53,7 @@ ARGUMENTS: t.Final[dict[str, t.Any]] = {
     "dest": {"type": "path", "required": True},
 }
 # What a rollout leaves in its directory beside the plan.
-DIRECTORIES = ("served", "ledgers", "certificates")
+DIRECTORIES = ("served", "ledgers", "certificates", "seen", "proved")
 FILES = ("observed.json", "prepared.json", "proof.json", "announced.json", "report.json", "report.html")
 
 

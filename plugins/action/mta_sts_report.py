@@ -53,6 +53,7 @@ class ActionModule(ActionBase):
                 "record_sets": {"type": "list", "elements": "path", "default": []},
                 "started": {"type": "int"},
                 "troubles": {"type": "dict", "default": {}},
+                "probe_troubles": {"type": "dict", "default": {}},
                 "dest": {"type": "path", "required": True},
                 "page": {"type": "path"},
                 "metrics": {"type": "path"},
@@ -79,7 +80,8 @@ class ActionModule(ActionBase):
             # A run that ended early did not come to all of them.
             [read_document(path) for path in params["record_sets"] if Path(path).exists()],
             self._task.check_mode,
-            _troubles(params),
+            _troubles(params["troubles"]),
+            _troubles(params["probe_troubles"]),
         )
         started = dt.datetime.fromtimestamp(params["started"], dt.timezone.utc)
         report = make_report(run, started, dt.datetime.now(dt.timezone.utc))
@@ -98,7 +100,7 @@ class ActionModule(ActionBase):
     def _verify(self, params: dict[str, t.Any], seen: t.Sequence[dict[str, t.Any]]) -> dict[str, t.Any]:
         now = dt.datetime.now(dt.timezone.utc)
         started = now if params["started"] is None else dt.datetime.fromtimestamp(params["started"], dt.timezone.utc)
-        document = make_verification(seen, started, now, _troubles(params))
+        document = make_verification(seen, started, now, _troubles(params["troubles"]))
         self._write(params, document, verify_metrics(document))
         self._show(verify_lines(document, params["page"] or params["dest"]))
         result: dict[str, t.Any] = {
@@ -129,8 +131,8 @@ class ActionModule(ActionBase):
         Display().display("\n" + "\n".join(lines) + "\n")
 
 
-def _troubles(params: dict[str, t.Any]) -> dict[str, str]:
-    return {str(host): str(text) for host, text in params["troubles"].items()}
+def _troubles(given: dict[str, t.Any]) -> dict[str, str]:
+    return {str(host): str(text) for host, text in given.items()}
 
 
 def _assets() -> Assets:

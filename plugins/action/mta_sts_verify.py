@@ -9,6 +9,9 @@ import tempfile
 import typing as t
 from pathlib import Path
 
+from ansible.errors import AnsibleActionFail
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import read_plan, write_document
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._shares import share_of
 from ansible_collections.postmaster.mta_sts.plugins.plugin_utils._document_action import DocumentActionBase
 from ansible_collections.postmaster.mta_sts.plugins.plugin_utils._progress import ProgressDisplay
 
@@ -25,3 +28,26 @@ class ActionModule(DocumentActionBase):
             self._task.args = {**self._task.args, "progress": str(path)}
             with ProgressDisplay(path):
                 return super().run(tmp, task_vars)
+
+    def module_arguments(self) -> dict[str, t.Any]:
+        arguments = super().module_arguments()
+        try:
+            self._part, self._parts = (
+                int(arguments.pop(name, default)) for name, default in (("part", 0), ("parts", 1))
+            )
+        except (TypeError, ValueError):
+            raise AnsibleActionFail("part and parts must be whole numbers") from None
+        return arguments
+
+    def _send(self, path: str) -> str:
+        if (self._part, self._parts) == (0, 1):
+            return super()._send(path)
+        # Only its share goes to a probe host.
+        try:
+            share = share_of(read_plan(path), self._part, self._parts)
+        except ValueError as error:
+            raise AnsibleActionFail(str(error)) from None
+        with tempfile.TemporaryDirectory(prefix="mta-sts-") as directory:
+            own = str(Path(directory, "share.json"))
+            write_document(own, share)
+            return self._send_file(own)

@@ -84,6 +84,15 @@ def write_document(path: str, document: t.Union[t.Mapping[str, t.Any], t.Sequenc
     write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
+def copy_document(path: str, dest: str) -> None:
+    """Puts a document at another path, too, as it is."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise DocumentError(f"{path}: {error}") from None
+    write_text(dest, text)
+
+
 def write_text(path: str, text: str) -> None:
     """Puts a text at a path in the same way, for everybody to read."""
     target = Path(path)

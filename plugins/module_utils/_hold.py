@@ -32,7 +32,10 @@ class HoldKind:
 HOLD_KINDS: t.Final[dict[str, HoldKind]] = {
     # What is not known
     "unobserved": HoldKind(
-        ANNOUNCE, False, "nothing was observed of the domain yet", "plan again with what was observed"
+        ANNOUNCE,
+        False,
+        "nothing was observed of the domain, so nothing is changed",
+        "see why its probe host failed; then run again",
     ),
     "ledger-unread": HoldKind(
         ANNOUNCE,

@@ -49,6 +49,7 @@ ROLLOUT: t.Final = {
     "mta_sts_rollout_domain_held": f"1 for a domain that does not go on by waiting alone; at most {NAMED} are named.",
     "mta_sts_rollout_orphans": "Domains that are served and that the inventory does not name.",
     "mta_sts_rollout_policy_host_failed": "Whether a policy host failed in the run.",
+    "mta_sts_rollout_probe_host_failed": "1 for a probe host that failed in the run.",
 }
 
 Document = t.Mapping[str, t.Any]
@@ -115,6 +116,8 @@ def _rollout(report: Document) -> t.Iterator[Sample]:
         *(host for host in report["failed_hosts"] if host not in report["policy_hosts"]),
     ]:
         yield "mta_sts_rollout_policy_host_failed", {"host": host}, int(host in report["failed_hosts"])
+    for host in report["failed_probes"]:
+        yield "mta_sts_rollout_probe_host_failed", {"host": host}, 1
 
 
 def _unix_time(text: str) -> int:

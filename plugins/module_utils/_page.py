@@ -43,7 +43,7 @@ def make_page(document: Document, assets: Assets, observed: t.Optional[Document]
     """The page of a verify document or of a rollout's report, and of what was observed in that rollout."""
     data = make_page_data(document, observed)
     rollout = data["kind"] == "rollout"
-    title, tone = _headline(data, len(document["failed_hosts"]))
+    title, tone = _headline(data, len(document["failed_hosts"]) + len(document.get("failed_probes", {})))
     parts = {
         "policy": _content_security_policy(assets),
         "style": assets.style,
@@ -131,7 +131,8 @@ def _facts(document: Document, rollout: bool) -> str:
 
 def _troubles(report: Document) -> str:
     """What is wrong with whole policy hosts, or with hosts that were to look."""
-    failed = [f"<strong>{_text(host)}</strong> failed: {_text(why)}" for host, why in report["failed_hosts"].items()]
+    hosts = [*report["failed_hosts"].items(), *report.get("failed_probes", {}).items()]
+    failed = [f"<strong>{_text(host)}</strong> failed: {_text(why)}" for host, why in hosts]
     rows = [
         *(f'<li class="bad">{row}</li>' for row in failed),
         *(f"<li>{_text(one)}</li>" for one in report.get("troubles", ())),

@@ -49,6 +49,8 @@ class Run:
     check_mode: bool = False
     # Policy host -> why it does not serve what was planned.
     troubles: t.Mapping[str, str] = field(default_factory=dict)
+    # Probe host -> why it did not look at its share of the domains, or prove it.
+    probe_troubles: t.Mapping[str, str] = field(default_factory=dict)
 
 
 # --- the document -----------------------------------------------------------------------------------------
@@ -65,6 +67,7 @@ def make_report(run: Run, started: dt.datetime, now: dt.datetime) -> Document:
         "check_mode": run.check_mode,
         "policy_hosts": list(run.plan["policy_hosts"]),
         "failed_hosts": dict(run.troubles),
+        "failed_probes": dict(run.probe_troubles),
         "troubles": run.plan["troubles"],
         "domains": domains,
         "orphans": run.plan["orphans"],
@@ -198,6 +201,8 @@ def rollout_failure(report: Document) -> str:
     parts = []
     if report["failed_hosts"]:
         parts.append(f"policy hosts that failed: {', '.join(report['failed_hosts'])}")
+    if report["failed_probes"]:
+        parts.append(f"probe hosts that failed: {', '.join(report['failed_probes'])}")
     if needing:
         named = ", ".join(f"{domain} ({code})" for domain, code in list(needing.items())[:NAMED])
         more = ", ..." if len(needing) > NAMED else ""
@@ -219,6 +224,8 @@ def rollout_lines(report: Document, path: str) -> list[str]:
     ]
     troubles = [*(f"{host}: {text}" for host, text in report["failed_hosts"].items()), *report["troubles"]]
     lines += cut([f"  policy host {text}" for text in troubles], "troubles of policy hosts")
+    blind = [f"  probe host {host}: {text}" for host, text in report["failed_probes"].items()]
+    lines += cut(blind, "probe hosts that failed")
     if len(domains) <= FEW:
         lines += table([_row(domain) for domain in domains], [_notes(domain) for domain in domains])
         lines += _what_to_do(report)

@@ -58,6 +58,13 @@ options:
     type: dict
     default: {}
     version_added: 0.2.0
+  probe_troubles:
+    description:
+      - Hosts that did not look at their share of the domains in a rollout, or did not prove it, each with a text that says why.
+        They are shown, and the task fails.
+    type: dict
+    default: {}
+    version_added: 0.2.0
   dest:
     description: Where to write the report.
     type: path
@@ -80,7 +87,7 @@ options:
   fail_on_pending:
     description:
       - Whether the task fails in a rollout when somebody has to do something. The report comes first.
-      - That is when a domain is held by anything but time, or when there are O(troubles). A domain that only waits, as in its
+      - That is when a domain is held by anything but time, or when there are O(troubles) or O(probe_troubles). A domain that only waits, as in its
         testing period or in its withdrawal, fails no run.
     type: bool
     default: true

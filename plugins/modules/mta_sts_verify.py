@@ -42,6 +42,20 @@ options:
       - Path of a plan document on the controller, whose domains are looked at.
       - A policy that the plan has for a domain, served already or not, is the one that its MX hosts are held against.
     type: path
+  part:
+    description:
+      - Which share of O(document) is looked at, from V(0) to one less than O(parts); only that is sent to the host.
+      - M(postmaster.mta_sts.mta_sts_merge) puts together what was found.
+    type: int
+    default: 0
+    version_added: 0.2.0
+  parts:
+    description:
+      - How many hosts share the domains of O(document). All shares are of one size, and domains with the same C(mx) are kept together,
+        so that few MX hosts are looked at by two hosts.
+    type: int
+    default: 1
+    version_added: 0.2.0
   prove:
     description:
       - Fetch each policy of the plan from every address of every policy host and once the public way, and compare its bytes.
@@ -125,6 +139,7 @@ options:
     description: Path on the controller where RV(domains) and RV(mx_hosts) are written as a document instead of being returned.
     type: path
 seealso:
+  - module: postmaster.mta_sts.mta_sts_merge
   - module: postmaster.mta_sts.mta_sts_plan
   - module: postmaster.mta_sts.mta_sts_report
 """
@@ -275,6 +290,8 @@ def main() -> t.NoReturn:
         argument_spec={
             "domains": {"type": "list", "elements": "str"},
             "document": {"type": "path"},
+            "part": {"type": "int", "default": 0},
+            "parts": {"type": "int", "default": 1},
             "prove": {"type": "bool", "default": False},
             "policy_hosts": {"type": "dict", "default": {}},
             "resolvers": {"type": "list", "elements": "str", "default": []},

@@ -66,6 +66,9 @@ class DocumentActionBase(ActionBase):
     def _send(self, path: str) -> str:
         # Read here first: a document that cannot be used is an error on the controller, with its path there.
         self.check_document(path)
+        return self._send_file(path)
+
+    def _send_file(self, path: str) -> str:
         if not self._connection._shell.tmpdir:
             self._make_tmp_path()
         remote: str = self._connection._shell.join_path(self._connection._shell.tmpdir, "document.json")

@@ -208,7 +208,8 @@ def rollout(**more: t.Any) -> Document:
         "troubles": ["web1.example.net: a damaged policy lies at mta-sts.strange.example.txt"],
     }
     observed = {"domains": {"bakery.example": {"record_id": ID, "findings": findings}}}
-    run = Run(plan, observed, troubles={"web2.example.net": "No space left on device"}, **more)
+    troubles = {"web2.example.net": "No space left on device"}
+    run = Run(plan, observed, troubles=troubles, probe_troubles={"probe2.example.net": "timed out"}, **more)
     return make_report(run, NOW - dt.timedelta(seconds=41), NOW)
 
 
@@ -229,7 +230,9 @@ def hostile_rollout() -> Document:
     texts = list(HOSTILE.values())
     entries = [planned(f"{text}.example", "testing", ("proof-failed", text, None), mx=[text]) for text in texts]
     plan = {"policy_hosts": {}, "domains": entries, "orphans": texts, "troubles": texts}
-    return make_report(Run(plan, troubles={text: text for text in texts}), NOW, NOW)
+    return make_report(
+        Run(plan, troubles={text: text for text in texts}, probe_troubles={text: text for text in texts}), NOW, NOW
+    )
 
 
 def many(number: int) -> Document:

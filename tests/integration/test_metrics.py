@@ -36,6 +36,7 @@ RAISED: dict[str, tuple[dict[str, int], set[str]]] = {
     "broken": ({'mta_sts_domain_broken{domain="a.example"}': 1}, {"MtaStsDomainBroken"}),
     "held": ({'mta_sts_rollout_domain_held{code="mx-unready",domain="a.example"}': 1}, {"MtaStsDomainHeld"}),
     "a policy host": ({'mta_sts_rollout_policy_host_failed{host="web1"}': 1}, {"MtaStsPolicyHostFailed"}),
+    "a probe host": ({'mta_sts_rollout_probe_host_failed{host="probe1"}': 1}, {"MtaStsProbeHostFailed"}),
     "none": ({'mta_sts_rollout_policy_host_failed{host="web1"}': 0}, set()),
     "expires soon": ({EXPIRES: NOW + 13 * DAY}, {"MtaStsCertificateExpiresSoon"}),
     "has expired": ({EXPIRES: NOW - 60}, {"MtaStsCertificateExpired"}),

@@ -64,6 +64,11 @@ FAILURES: dict[str, tuple[list[Document], Document, str]] = {
         {"troubles": {"web2": "No space left\non device"}},
         "policy hosts that failed: web2",
     ),
+    "a probe host that failed": (
+        [entry("a.example", "testing")],
+        {"probe_troubles": {"probe2": "timed out"}},
+        "probe hosts that failed: probe2",
+    ),
     "both": (
         [entry("a.example", "pending", "proof-failed")],
         {"troubles": {"web1": "gone", "web2": "gone"}},

@@ -38,6 +38,7 @@ PURE = {
     "_record",
     "_report",
     "_screen",
+    "_shares",
     "_tlsrpt_record",
     "_verification",
     "_wanted_records",

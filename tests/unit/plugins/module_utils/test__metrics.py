@@ -86,6 +86,7 @@ def test_a_rollout() -> None:
     assert found["mta_sts_rollout_orphans"] == {(): 2}
     hosts = {"web1.example.net": 0, "web2.example.net": 1}
     assert by(found["mta_sts_rollout_policy_host_failed"], "host") == hosts
+    assert by(found["mta_sts_rollout_probe_host_failed"], "host") == {"probe2.example.net": 1}
 
 
 def test_every_stage_and_every_hold_is_counted() -> None:

@@ -113,7 +113,13 @@ def test_before_anything_is_seen_nothing_is_wanted_of_dns() -> None:
             "found": None,
             "after_unknown": False,
             "conditions": None,
-            "holds": [{"code": "unobserved", "message": "nothing was observed of the domain yet", "until": None}],
+            "holds": [
+                {
+                    "code": "unobserved",
+                    "message": "nothing was observed of the domain, so nothing is changed",
+                    "until": None,
+                }
+            ],
         }
     ]
     assert (plan["schema"], plan["at"], plan["orphans"]) == (SCHEMA, "2026-11-23T10:00:00+00:00", [])

@@ -19,6 +19,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._report import 
     Run,
     make_report,
     needing_somebody,
+    rollout_failure,
     rollout_lines,
 )
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._verification import verify_lines
@@ -268,6 +269,12 @@ def test_troubles_of_whole_hosts_come_first() -> None:
     ]
     assert report["failed_hosts"] == {"web2": "could not be reached"}
     assert report["troubles"] == ["web1: its ledger is damaged and is set aside: not a database"]
+    report, lines = reported(
+        Run(plan(entry("a.example")), troubles={"web2": "gone"}, probe_troubles={"probe1": "gone"})
+    )
+    assert lines[1:3] == ["  policy host web2: gone", "  probe host probe1: gone"]
+    assert report["failed_probes"] == {"probe1": "gone"}
+    assert rollout_failure(report) == "policy hosts that failed: web2; probe hosts that failed: probe1"
     many = {f"web{n}": "could not be reached" for n in range(500)}
     _report, lines = reported(Run(plan(entry("a.example")), troubles=many))
     assert lines[21] == "  ... and 480 more troubles of policy hosts"
@@ -423,6 +430,7 @@ def test_nothing_harms_a_terminal() -> None:
             {"domains": {name: {"record_id": HOSTILE, "findings": [finding]} for name in ("b.example", "c.example")}},
             results(result("b.example", "failed", HOSTILE)),
             troubles={HOSTILE: HOSTILE},
+            probe_troubles={HOSTILE: HOSTILE},
         )
         _report, lines = reported(run, valid=False)
         assert "\n".join(lines).count("gone") > 4
