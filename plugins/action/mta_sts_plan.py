@@ -17,11 +17,11 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import (
     DocumentError,
+    Documents,
     read_document,
-    read_documents,
     write_document,
 )
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._evidence import Evidence, Site
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._evidence import Evidence, Site, without_good_ones
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import (
     Desired,
     InventoryError,
@@ -100,11 +100,11 @@ def wanted(params: t.Mapping[str, t.Any]) -> tuple[Desired, ...]:
 def evidence_of(params: t.Mapping[str, t.Any]) -> Evidence:
     """What is known so far. Raises L(DocumentError)."""
     return Evidence(
-        served=read_documents(params["served"]) if params["served"] else {},
-        ledgers=read_documents(params["ledgers"]) if params["ledgers"] else None,
+        served=Documents(params["served"]) if params["served"] else {},
+        ledgers=Documents(params["ledgers"]) if params["ledgers"] else None,
         observed=read_document(params["observed"]) if params["observed"] else None,
         proof=read_document(params["proof"]) if params["proof"] else None,
-        certificates=read_documents(params["certificates"]) if params["certificates"] else None,
+        certificates=without_good_ones(Documents(params["certificates"])) if params["certificates"] else None,
     )
 
 

@@ -8,12 +8,14 @@ They are written atomically, so that a run that dies never leaves half of one. P
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import typing as t
 from pathlib import Path
 
 from ._plan import SCHEMA as PLAN_SCHEMA
-from ._webroot import write_file
+from ._webroot import write_pieces
 
 Document = dict[str, t.Any]
 
@@ -31,6 +33,11 @@ PLAN_ENTRY: t.Final[dict[str, t.Any]] = {
     "after_unknown": bool,
     "conditions": (dict, type(None)),
 }
+
+
+# The host comes first in the documents of this collection.
+BEGINNING: t.Final = 4096
+_HOST_FIRST = re.compile(r'\{\s*"host":\s*("(?:[^"\\]|\\.)*")')
 
 
 class DocumentError(Exception):
@@ -68,20 +75,43 @@ def read_plan(path: str) -> Document:
     return plan
 
 
-def read_documents(directory: str) -> dict[str, Document]:
-    """The documents of a directory by their C(host); none if there is no such directory yet."""
-    documents = {}
-    for path in sorted(Path(directory).glob("*.json")):
-        document = read_document(str(path))
-        if not isinstance(document.get("host"), str):
-            raise DocumentError(f"{path}: 'host' is missing or damaged")
-        documents[document["host"]] = document
-    return documents
+class Documents(t.Mapping[str, Document]):
+    """The documents of a directory by their C(host); none if there is no such directory yet.
+
+    Each is read whenever it is asked for, and not kept. Raises L(DocumentError), also at that time.
+    """
+
+    def __init__(self, directory: str) -> None:
+        paths = [str(path) for path in sorted(Path(directory).glob("*.json"))]
+        self._paths = {_host_of(path): path for path in paths}
+
+    def __getitem__(self, host: str) -> Document:
+        return read_document(self._paths[host])
+
+    def __iter__(self) -> t.Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+
+def _host_of(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            begins = _HOST_FIRST.match(file.read(BEGINNING))
+    except (OSError, ValueError) as error:
+        raise DocumentError(f"{path}: {error}") from None
+    host = json.loads(begins[1]) if begins else read_document(path).get("host")
+    if not isinstance(host, str):
+        raise DocumentError(f"{path}: 'host' is missing or damaged")
+    return host
 
 
 def write_document(path: str, document: t.Union[t.Mapping[str, t.Any], t.Sequence[t.Any]]) -> None:
     """Puts a document at a path, whose directories are made where they are missing."""
-    write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    # Piece by piece: as one text, with its bytes, the document of very many domains would be there three times.
+    pieces = json.JSONEncoder(indent=1, ensure_ascii=False).iterencode(document)
+    _write(path, itertools.chain(pieces, ["\n"]))
 
 
 def copy_document(path: str, dest: str) -> None:
@@ -95,9 +125,13 @@ def copy_document(path: str, dest: str) -> None:
 
 def write_text(path: str, text: str) -> None:
     """Puts a text at a path in the same way, for everybody to read."""
+    _write(path, [text])
+
+
+def _write(path: str, pieces: t.Iterable[str]) -> None:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_file(target, text.encode("utf-8", "backslashreplace"), 0o644)
+        write_pieces(target, (piece.encode("utf-8", "backslashreplace") for piece in pieces), 0o644)
     except OSError as error:
         raise DocumentError(f"{path}: {error.strerror}") from None

@@ -21,6 +21,8 @@ from ._observed import ADDRESS_ELSEWHERE, ADDRESS_MISSING, ADDRESS_OURS, ADDRESS
 from ._policy import Policy, PolicyError
 
 Document = dict[str, t.Any]
+# The id of a policy that is served, and the policy; none if it is none.
+File = tuple[t.Optional[str], t.Optional[Policy]]
 
 # Why a sender that enforces refuses an MX host. A certificate that ends soon still verifies.
 MX_FAILURES = frozenset(
@@ -76,67 +78,99 @@ class Evidence:
 
 
 class Histories:
-    """The histories of all domains, from the ledgers and from what the policy hosts serve now."""
+    """The histories of all domains, from the ledgers and from what the policy hosts serve now.
+
+    Each document is read once, and let go before the next: with many domains, those of all hosts would be too much.
+    """
 
     def __init__(self, site: Site, evidence: Evidence, now: dt.datetime) -> None:
         # A host that is no policy host any more says nothing.
-        ledgers = {host: document for host, document in (evidence.ledgers or {}).items() if host in site.hosts}
-        served = {host: document for host, document in evidence.served.items() if host in site.hosts}
+        ledgers = [host for host in evidence.ledgers or () if host in site.hosts]
+        served = [host for host in evidence.served if host in site.hosts]
+        # What is wrong with a whole host and stops nothing.
+        self.troubles: tuple[str, ...] = ()
+        self.revisions: dict[str, int] = {}
+        # All domains that a policy host serves.
+        self.served: set[str] = set()
+        # The policy hosts whose ledgers are at hand.
+        self._asked = frozenset(ledgers)
+        self._now = now
+        self._served: dict[str, list[Served]] = {}
+        self._conditions: dict[str, dict[str, dt.datetime]] = {}
+        # Most rows of most ledgers have the same policies and times.
+        self._policies: dict[tuple[t.Any, ...], t.Optional[Policy]] = {}
+        self._times: dict[str, dt.datetime] = {}
+        unexplained: list[tuple[str, Served]] = []
+        unread: dict[str, str] = {host: "its ledger was not read" for host in site.hosts if host not in self._asked}
+        clocks: list[Hold] = []
+        for host in dict.fromkeys((*ledgers, *served)):
+            files = self._files(evidence.served[host]) if host in served else None
+            if host in self._asked:
+                ledger = t.cast("t.Mapping[str, Document]", evidence.ledgers)[host]
+                if ledger["state"] == "unreadable":
+                    unread[host] = printable(ledger["trouble"], 400)
+                clocks += _wrong_clocks(host, ledger, now)
+                self.troubles += _rebuilt(host, ledger, bool(files))
+                if ledger["revision"] is not None:
+                    self.revisions[host] = ledger["revision"]
+                self._read_ledger(host, ledger, files)
+            unexplained += self._unexplained(host, files or {})
+        for domain, one in unexplained:
+            self._served.setdefault(domain, []).append(one)
         self.frozen: tuple[Hold, ...] = ()
         if evidence.ledgers is not None:
-            self.frozen = (*_unread(site, ledgers), *_wrong_clocks(ledgers, now))
-        # What is wrong with a whole host and stops nothing.
-        self.troubles = _rebuilt(ledgers, served)
-        self.revisions = {
-            host: ledger["revision"] for host, ledger in ledgers.items() if ledger["revision"] is not None
-        }
-        # All domains that a policy host serves.
-        self.served = {domain for document in served.values() for domain in document["policies"]}
-        # The policy hosts whose ledgers are at hand.
-        self._asked = set(ledgers)
-        self._served: dict[str, list[Served]] = {}
-        self._conditions: dict[str, list[dict[str, dt.datetime]]] = {}
-        for host, document in ledgers.items():
-            self._read_ledger(host, document, served.get(host), now)
-        for host, document in served.items():
-            self._read_files(host, document, now)
+            self.frozen = (*_unread(site, unread), *clocks)
 
     def of(self, domain: str) -> History:
         """The history of one domain."""
         served = tuple(self._served.get(domain, ()))
         unaware = bool(self._asked - {one.host for one in served})
-        return History(served, self._shared_conditions(domain), self.frozen, unaware)
+        conditions = dict(sorted(self._conditions.get(domain, {}).items()))
+        return History(served, conditions, self.frozen, unaware)
 
-    def _read_ledger(self, host: str, document: Document, served: t.Optional[Document], now: dt.datetime) -> None:
+    def _files(self, document: Document) -> dict[str, File]:
+        """The ids of the policies that a host serves, and these policies, by domain."""
+        self.served.update(document["policies"])
+        return {domain: (values.get("id"), self._policy(values)) for domain, values in document["policies"].items()}
+
+    def _read_ledger(self, host: str, document: Document, files: t.Optional[t.Mapping[str, File]]) -> None:
         for domain, entry in document["domains"].items():
-            on_disk = None if served is None else served["policies"].get(domain, {}).get("id")
+            on_disk = None if files is None else files.get(domain, (None, None))[0]
             for row in entry["served"]:
-                policy = _policy(row)
+                policy = self._policy(row)
                 if policy is not None:
-                    since, until = _time(row["since"]), _time(row["until"]) if row["until"] else None
-                    interrupted = until is None and served is not None and row["id"] != on_disk
-                    self._served.setdefault(domain, []).append(
-                        Served(host, policy, since, now if interrupted else until, row["after_unknown"], interrupted)
-                    )
-            conditions = {name: _time(since) for name, since in entry["conditions"].items()}
-            self._conditions.setdefault(domain, []).append(conditions)
+                    since, until = self._time(row["since"]), self._time(row["until"]) if row["until"] else None
+                    interrupted = until is None and files is not None and row["id"] != on_disk
+                    ended = self._now if interrupted else until
+                    one = Served(host, policy, since, ended, row["after_unknown"], interrupted)
+                    self._served.setdefault(domain, []).append(one)
+            self._keep_conditions(domain, {name: self._time(since) for name, since in entry["conditions"].items()})
 
-    def _read_files(self, host: str, document: Document, now: dt.datetime) -> None:
+    def _unexplained(self, host: str, files: t.Mapping[str, File]) -> t.Iterator[tuple[str, Served]]:
         """What is served and not in the ledger counts as served until now, and what was before it is not known."""
-        for domain, values in document["policies"].items():
-            policy = _policy(values)
-            history = self._served.setdefault(domain, [])
+        for domain, (_id, policy) in files.items():
+            history = self._served.get(domain, ())
             known = any(one.host == host and one.until is None and one.policy == policy for one in history)
             if policy is not None and not known:
-                history.append(Served(host, policy, now, after_unknown=True))
+                yield domain, Served(host, policy, self._now, after_unknown=True)
 
-    def _shared_conditions(self, domain: str) -> dict[str, dt.datetime]:
+    def _keep_conditions(self, domain: str, conditions: dict[str, dt.datetime]) -> None:
         """What all ledgers that know the domain agree on, since the latest time that any of them gives."""
-        kept = self._conditions.get(domain)
-        if not kept:
-            return {}
-        names = set(kept[0]).intersection(*kept[1:])
-        return {name: max(conditions[name] for conditions in kept) for name in sorted(names)}
+        known = self._conditions.get(domain, conditions)
+        self._conditions[domain] = {
+            name: max(since, conditions[name]) for name, since in known.items() if name in conditions
+        }
+
+    def _policy(self, values: Document) -> t.Optional[Policy]:
+        key = (values["mode"], *values["mx"], values["max_age"])
+        if key not in self._policies:
+            self._policies[key] = _policy(values)
+        return self._policies[key]
+
+    def _time(self, text: str) -> dt.datetime:
+        if text not in self._times:
+            self._times[text] = _time(text)
+        return self._times[text]
 
 
 def observed_of(domain: str, site: Site, evidence: Evidence) -> t.Optional[Observed]:
@@ -172,38 +206,31 @@ def observed_of(domain: str, site: Site, evidence: Evidence) -> t.Optional[Obser
     )
 
 
-def _unread(site: Site, ledgers: t.Mapping[str, Document]) -> t.Iterator[Hold]:
+def _unread(site: Site, troubles: t.Mapping[str, str]) -> t.Iterator[Hold]:
     for host in site.hosts:
-        if host not in ledgers:
-            yield Hold("ledger-unread", f"{host}: its ledger was not read")
-        elif ledgers[host]["state"] == "unreadable":
-            yield Hold("ledger-unread", f"{host}: {printable(ledgers[host]['trouble'], 400)}")
+        if host in troubles:
+            yield Hold("ledger-unread", f"{host}: {troubles[host]}")
 
 
-def _wrong_clocks(ledgers: t.Mapping[str, Document], now: dt.datetime) -> t.Iterator[Hold]:
-    for host, ledger in ledgers.items():
-        written, clock = ledger["written"], _time(ledger["now"])
-        if written is not None and _time(written) > now + CLOCKS_DIFFER:
-            yield Hold(
-                "clock", f"the ledger of {host} was written at {written}, and here it is {now:%Y-%m-%d %H:%M} UTC"
-            )
-        elif not now - LONGEST_RUN < clock < now + CLOCKS_DIFFER:
-            yield Hold("clock", f"on {host} it is {clock:%Y-%m-%d %H:%M} UTC, and here {now:%Y-%m-%d %H:%M} UTC")
+def _wrong_clocks(host: str, ledger: Document, now: dt.datetime) -> t.Iterator[Hold]:
+    written, clock = ledger["written"], _time(ledger["now"])
+    if written is not None and _time(written) > now + CLOCKS_DIFFER:
+        yield Hold("clock", f"the ledger of {host} was written at {written}, and here it is {now:%Y-%m-%d %H:%M} UTC")
+    elif not now - LONGEST_RUN < clock < now + CLOCKS_DIFFER:
+        yield Hold("clock", f"on {host} it is {clock:%Y-%m-%d %H:%M} UTC, and here {now:%Y-%m-%d %H:%M} UTC")
 
 
-def _rebuilt(ledgers: t.Mapping[str, Document], served: t.Mapping[str, Document]) -> tuple[str, ...]:
+def _rebuilt(host: str, ledger: Document, serves: bool) -> tuple[str, ...]:
     consequence = (
         "it begins anew with what is served now; "
         "as older policies are forgotten, waiting times are longer than they might be"
     )
-    troubles = []
-    for host, ledger in ledgers.items():
-        if ledger["state"] == "damaged":
-            trouble = printable(ledger["trouble"], 400)
-            troubles.append(f"{host}: its ledger is damaged and is set aside: {trouble}; {consequence}")
-        elif ledger["state"] == "missing" and served.get(host, {}).get("policies"):
-            troubles.append(f"{host}: it serves policies and has no ledger; {consequence}")
-    return tuple(troubles)
+    if ledger["state"] == "damaged":
+        trouble = printable(ledger["trouble"], 400)
+        return (f"{host}: its ledger is damaged and is set aside: {trouble}; {consequence}",)
+    if ledger["state"] == "missing" and serves:
+        return (f"{host}: it serves policies and has no ledger; {consequence}",)
+    return ()
 
 
 def _time(text: str) -> dt.datetime:
@@ -239,6 +266,20 @@ def _address(live: Document, site: Site) -> tuple[str, tuple[str, ...]]:
         return ADDRESS_MISSING, ()
     elsewhere = tuple(sorted(set(addresses) - set(site.addresses)))
     return (ADDRESS_ELSEWHERE, elsewhere) if elsewhere else (ADDRESS_OURS, tuple(addresses))
+
+
+def without_good_ones(documents: t.Mapping[str, Document]) -> dict[str, Document]:
+    """The documents of certificates, with no more in them than a plan has to know."""
+    return {
+        host: {
+            "certificates": {
+                name: outcome
+                for name, outcome in document["certificates"].items()
+                if outcome.get("error") or outcome.get("queued")
+            }
+        }
+        for host, document in documents.items()
+    }
 
 
 def _certificate_failures(domain: str, evidence: Evidence) -> dict[str, tuple[str, ...]]:

@@ -118,10 +118,15 @@ def _require(directory: Path) -> None:
 
 def write_file(path: Path, content: bytes, mode: int, group: t.Optional[int] = None) -> None:
     """Replaces one file atomically; it is never readable by more than C(mode) and C(group) allow."""
+    write_pieces(path, [content], mode, group)
+
+
+def write_pieces(path: Path, pieces: t.Iterable[bytes], mode: int, group: t.Optional[int] = None) -> None:
+    """Replaces one file in the same way, with content that comes piece by piece."""
     descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines(pieces)
             if group is not None:
                 os.fchown(file.fileno(), -1, group)
             os.fchmod(file.fileno(), mode)

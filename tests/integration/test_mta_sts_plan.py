@@ -114,7 +114,7 @@ def test_a_file_of_domains_is_kept_for_the_plans_of_the_run(tmp_path: Path) -> N
     (tmp_path / "domains.csv").write_text(CSV)
     (tmp_path / "wrong.csv").write_text("domain,mx\nexample.com,192.0.2.1\n")
     run_dir = tmp_path / "run"
-    for directory in ("served", "ledgers", "certificates", "mine"):
+    for directory in ("served", "ledgers", "certificates", "seen", "proved", "mine"):
         (run_dir / directory).mkdir(parents=True)
         (run_dir / directory / "web1.json").touch()
     old = ("observed.json", "prepared.json", "proof.json", "announced.json", "report.json", "report.html")

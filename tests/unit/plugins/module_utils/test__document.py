@@ -13,8 +13,8 @@ import pytest
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import (
     PLAN_ENTRY,
     DocumentError,
+    Documents,
     read_document,
-    read_documents,
     read_plan,
     write_document,
 )
@@ -66,14 +66,14 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, tex
 
 
 def test_documents_by_host(tmp_path: Path) -> None:
-    assert read_documents(str(tmp_path / "no")) == {}
+    assert Documents(str(tmp_path / "no")) == {}
     write_document(str(tmp_path / "2.json"), {"host": "web2", "a": 2})
     write_document(str(tmp_path / "1.json"), {"host": "web1", "a": 1})
     (tmp_path / "1.json.bak").write_text("{")
-    assert read_documents(str(tmp_path)) == {"web1": {"host": "web1", "a": 1}, "web2": {"host": "web2", "a": 2}}
+    assert Documents(str(tmp_path)) == {"web1": {"host": "web1", "a": 1}, "web2": {"host": "web2", "a": 2}}
     write_document(str(tmp_path / "3.json"), {})
     with pytest.raises(DocumentError, match=r"3\.json: 'host' is missing"):
-        read_documents(str(tmp_path))
+        Documents(str(tmp_path))
 
 
 def test_a_plan_as_it_is_made_can_be_read(tmp_path: Path) -> None:
