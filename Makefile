@@ -72,8 +72,8 @@ molecule-%: setup
 	MTA_STS_LAB=test$* ANSIBLE_HOME=$(ANSIBLE_HOME)/lane-$* MOLECULE_GLOB='molecule/*/molecule.yml' \
 	  molecule -c molecule/config.yml test $(addprefix --scenario-name=,$(LANE_$*)) --report
 
-bench: setup packages $(VENV)-peers/.complete ## what one call for all domains costs, beside a task for each, and verification beside checkdmarc
-	python tests/bench/bench.py --peers $(VENV)-peers/bin/python
+bench: setup $(VENV)-peers/.complete .collections-community/.complete ## what rollouts and verifications cost, beside other tools; a quick look: make bench SIZES="1 100"
+	python tests/bench/bench.py --peers $(VENV)-peers/bin/python --dest docs $(if $(SIZES),--sizes $(SIZES))
 
 docs: setup ## the pictures of the guides and the guide to the findings, from their sources
 	.ci/packages graphviz

@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: The postmaster.mta_sts authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What one call for all domains costs, beside the usual task per domain, measured in the same run.
+"""What whole rollouts and verifications cost on real hosts, beside a role with loops and beside checkdmarc.
 
-Seconds depend on the machine; the ratios hardly do. Run by 'make bench'; nothing here passes or fails.
+All of it is measured in one run on one lab. Seconds depend on the machine, ratios hardly do. Run by 'make bench'.
+Nothing is judged here but that every domain arrived where it should: what is wanted stands beside what was measured.
 """
 
 from __future__ import annotations
@@ -10,138 +11,156 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import os
+import platform
 import subprocess
-import tempfile
-import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._history import DAY, History, Served
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import Desired
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._lifecycle import decide
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._observed import Observed, Proof
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, policy_id, render_policy
-from verification import verifying
+import ansible.release
+import chart
+import page
+from bench_lab import GROUPS, HERE, BenchLab, domain, mx_of
+from distance import distant
+from measure import Measured
 
-POLICY: dict[str, t.Any] = {"mode": "testing", "mx": ["mx1.example.net", "mx2.example.net"], "max_age": 86400}
-# What a plan says of every one of them beside the policy.
-TOLD = {
-    "serve": True,
-    "remove": False,
-    "certificate": True,
-    "found": None,
-    "after_unknown": False,
-    "conditions": {"testing": "2026-11-23T10:00:00+00:00", "ready": "2026-11-23T10:00:00+00:00"},
-}
-BODY = "version: STSv1\r\nmode: testing\r\nmx: mx1.example.net\r\nmx: mx2.example.net\r\nmax_age: 86400\r\n"
+SIZES = [1, 100, 1000, 10000]
+LOOPED = [10, 50]
+# So many domains are enough for what looks at one after the other.
+ALONE = 30
+# From a checker to a server and back, in milliseconds.
+DISTANCE = 20
 
 
-def seconds(work: t.Callable[[], object]) -> float:
-    """How long a piece of work takes."""
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
+def summary(done: Measured) -> dict[str, float]:
+    """What of a run stands in the results."""
+    found = {
+        "seconds": round(done.seconds, 2),
+        "cpu_seconds": round(done.cpu, 2),
+        "controller_mib": round(done.controller),
+        "others": round(done.others, 3),
+    }
+    return {**found, "host_mib": round(done.host)} if done.host else found
 
 
-def play(directory: Path, *tasks: dict[str, t.Any]) -> None:
-    """One ansible-playbook run on this machine."""
-    path = directory / "play.yml"
-    path.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": list(tasks)}]))
-    subprocess.run(["ansible-playbook", path], check=True, stdout=subprocess.DEVNULL)
+def say(what: str, domains: int, done: Measured) -> None:
+    others = f", while others took {done.others:.0%} of the machine" if done.others > 0.1 else ""
+    print(f"  {what:<42} {domains:>6} domains {done.seconds:>8.2f} s{others}", flush=True)
 
 
-def table(title: str, rows: t.Sequence[tuple[str, int, float]]) -> None:
-    """Rows of what was done, for how many domains, in how many seconds; ratios to the first row, per domain."""
-    print(f"\n{title}")
-    _text, first_count, first_seconds = rows[0]
-    for text, count, spent in rows:
-        ratio = (first_seconds / first_count) / (spent / count)
-        print(f"  {text:<44} {count:>6} domains {spent:>7.2f} s {1000 * spent / count:>9.3f} ms each  x{ratio:,.1f}")
+def rollouts(lab: BenchLab, count: int, hosts: int) -> dict[str, t.Any]:
+    """The three kinds of rollouts, beginning with bare hosts."""
+    found: dict[str, t.Any] = {"domains": count, "hosts": hosts}
+    lab.fresh()
+    for kind, first in (("cold", {}), ("unchanged", {}), ("change", {"max_age": 1209600})):
+        lab.want(count, **first)
+        done = lab.rollout(hosts)
+        say(f"rollout to {hosts} hosts, {kind}", count, done)
+        found[kind] = summary(done)
+    if hosts == 1:
+        done = lab.verify()
+        say("verify", count, done)
+        found["verify"] = summary(done)
+        found["nginx"] = json.loads(lab.ssh("web1", "python3", "-", data=(HERE / "nginx_on_host.py").read_text()))
+    return found
 
 
-def publishing(directory: Path, count: int, looped: int) -> None:
-    """The policies of one policy host."""
-    served = directory / "policies"
-    served.mkdir()
-    policies = [{"domain": f"d{number}.example", **POLICY} for number in range(count)]
-    domains = [{"domain": f"d{number}.example", "mx": POLICY["mx"]} for number in range(count)]
-    (directory / "plan.json").write_text(
-        json.dumps(
-            {
-                "schema": "postmaster.mta_sts/plan/1",
-                "at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-                "policy_hosts": {},
-                "revisions": {},
-                "domains": [{**one, "policy_host": f"mta-sts.{one['domain']}", **TOLD} for one in policies],
-            }
-        )
+def looped(lab: BenchLab, counts: t.Sequence[int]) -> dict[str, t.Any]:
+    """The role with loops, and what a domain more costs with it."""
+    runs = []
+    for count in counts:
+        lab.fresh()
+        lab.want(count)
+        run: dict[str, t.Any] = {"domains": count}
+        for kind in ("cold", "unchanged"):
+            done = lab.play(HERE / "looped.yml")
+            say(f"role with loops, {kind}", count, done)
+            run[kind] = summary(done)
+        runs.append(run)
+    few, many = runs[0], runs[-1]
+    slopes = {
+        kind: (many[kind]["seconds"] - few[kind]["seconds"]) / (many["domains"] - few["domains"])
+        for kind in ("cold", "unchanged")
+    }
+    return {"runs": runs, "seconds_each": slopes}
+
+
+def verification(lab: BenchLab, count: int, python: Path) -> list[dict[str, t.Any]]:
+    """Our verification beside checkdmarc, as near as the lab is and from farther away."""
+    lab.fresh()
+    lab.want(count)
+    lab.rollout(1)
+    rows = [beside_checkdmarc(lab, count, python, 0, [])]
+    with distant(DISTANCE) as prefix:
+        rows.append(beside_checkdmarc(lab, count, python, DISTANCE, prefix))
+    return rows
+
+
+def beside_checkdmarc(
+    lab: BenchLab, count: int, python: Path, milliseconds: float, prefix: t.Sequence[str]
+) -> dict[str, t.Any]:
+    alone = min(count, ALONE)
+    addresses = {"mta-sts": lab.addresses["web1"]}
+    for number in range(1, alone + 1):
+        addresses |= {host: lab.addresses.get(host.split(".")[0], lab.addresses["mx2"]) for host in mx_of(number)}
+    command = [*prefix, str(python), str(HERE / "peer_checkdmarc.py"), lab.addresses["ns1"], json.dumps(addresses)]
+    trusted = {"SSL_CERT_FILE": str(lab.ca_file), "REQUESTS_CA_BUNDLE": str(lab.ca_file)}
+    told = subprocess.run(
+        [*command, *map(domain, range(1, alone + 1))],
+        env={**os.environ, **trusted, "PYTHONPATH": ""},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
-    loop = {
-        "ansible.builtin.copy": {"content": "{{ body }}", "dest": f"{directory}/{{{{ item.domain }}}}.txt"},
-        "loop": policies[:looped],
-        "vars": {"body": BODY},
+    ours = lab.verify(prefix=prefix)
+    say(f"verify, {milliseconds} ms away", count, ours)
+    print(f"  {'checkdmarc':<42} {alone:>6} domains {float(told.stdout):>8.2f} s", flush=True)
+    return {
+        "milliseconds": milliseconds,
+        "checkdmarc": {"domains": alone, "seconds": round(float(told.stdout), 2)},
+        "verify": {"domains": count, **summary(ours)},
     }
-    batch = {
-        "postmaster.mta_sts.mta_sts_policies": {
-            "document": str(directory / "plan.json"),
-            "directory": str(served),
-            "ledger": str(directory / "ledger.sqlite3"),
-            "results": str(directory / "published.json"),
-        }
-    }
-    plan = {
-        "postmaster.mta_sts.mta_sts_plan": {
-            "domains": domains,
-            "policy_hosts": {"web1": ["198.51.100.1"]},
-            "dest": str(directory / "made.json"),
-        }
-    }
-    start = seconds(lambda: play(directory))
-    rows = [
-        ("one copy task for each domain, cold", looped, seconds(lambda: play(directory, loop)) - start),
-        ("one copy task for each domain, unchanged", looped, seconds(lambda: play(directory, loop)) - start),
-        ("one call for all, cold", count, seconds(lambda: play(directory, batch)) - start),
-        ("one call for all, unchanged", count, seconds(lambda: play(directory, batch)) - start),
-        ("the plan for all", count, seconds(lambda: play(directory, plan)) - start),
-    ]
-    table("Publishing policies, without the start of Ansible", rows)
 
 
-def deciding(count: int) -> None:
-    """The decision alone, for domains that two hosts serve and whose policy was changed a few times."""
-    now = dt.datetime(2026, 11, 23, 10, tzinfo=dt.timezone.utc)
-    mx = tuple(POLICY["mx"])
-    policies = [
-        Policy(mode, mx[:hosts], age) for hosts in (1, 2) for mode, age in (("testing", 86400), ("enforce", 2592000))
-    ]
-    proof = Proof(policy_id(render_policy(policies[-1])), 3)
-    record = f"v=STSv1; id={proof.id};"
-    cases = []
-    for number in range(count):
-        domain = f"d{number}.example"
-        ended = [
-            Served(host, policy, now - (50 - 10 * index) * DAY, now - (40 - 10 * index) * DAY)
-            for host in ("web1", "web2")
-            for index, policy in enumerate(policies[:-1])
-        ]
-        served = [Served(host, policies[-1], now - 10 * DAY) for host in ("web1", "web2")]
-        observed = Observed("ours", ("198.51.100.1",), (record,), proof.id, policy=policies[-1], mx=mx, proof=proof)
-        cases.append((Desired(domain, mx, "enforce"), History((*ended, *served)), observed))
-    spent = seconds(lambda: [decide(*case, now) for case in cases])
-    table("Deciding", [("what may be done for a domain with a history", count, spent)])
+def machine(lab: BenchLab) -> dict[str, t.Any]:
+    """What it was measured on; nothing that names it."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    asked = "dpkg-query --show --showformat='${source:Package} ${source:Version}\\n' "
+    packages = (("web1", "nginx"), ("ns1", "bind9"), ("mx1", "postfix"))
+    servers = [lab.ssh(host, asked + package).strip() for host, package in packages]
+    return {
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory / (1 << 30)),
+        "ansible_core": ansible.release.__version__,
+        "python": platform.python_version(),
+        "servers": servers,
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--domains", type=int, default=10000)
-    parser.add_argument("--looped", type=int, default=30, help="domains for what is done one by one")
-    parser.add_argument("--peers", type=Path, help="the Python of an environment in which checkdmarc is installed")
+    parser.add_argument("--peers", type=Path, required=True, help="a Python with checkdmarc")
+    parser.add_argument("--dest", type=Path, required=True, help="the directory for the results")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="so many domains are rolled out")
     arguments = parser.parse_args()
-    deciding(arguments.domains)
-    if arguments.peers:
-        verifying(arguments.domains, arguments.looped, arguments.peers)
-    with tempfile.TemporaryDirectory() as directory:
-        publishing(Path(directory), arguments.domains, arguments.looped)
+    if os.geteuid() != 0:
+        raise SystemExit("this looks at the memory of other users' processes and moves packets: run it as root")
+    sizes = sorted(arguments.sizes)
+    with BenchLab(max(*sizes, *LOOPED, ALONE)) as lab:
+        results: dict[str, t.Any] = {
+            "at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+            "rollouts": [rollouts(lab, count, hosts) for count in sizes for hosts in GROUPS],
+            "looped": looped(lab, LOOPED),
+            "verification": verification(lab, sizes[-1], arguments.peers),
+            "machine": machine(lab),
+        }
+    text = page.page(results)
+    print(text)
+    # A quick look leaves the page alone.
+    if sizes == SIZES:
+        arguments.dest.joinpath("benchmarks.json").write_text(json.dumps(results, indent=2) + "\n")
+        arguments.dest.joinpath("benchmarks.md").write_text(text)
+        arguments.dest.joinpath("benchmarks.svg").write_text(chart.chart(results))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What checkdmarc needs for the checks that verification makes as well, domain by domain as it works.
 
-Runs in an environment of its own, where checkdmarc is installed: peer_checkdmarc.py SERVER PORT ADDRESSES DOMAIN...
+Runs in an environment of its own, where checkdmarc is installed: peer_checkdmarc.py SERVER ADDRESSES DOMAIN...
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ import typing as t
 import checkdmarc.mta_sts
 import checkdmarc.smtp
 import checkdmarc.smtp_tls_reporting
-import dns.nameserver
 
 
 def main() -> None:
-    server, port, addresses, *domains = sys.argv[1:]
+    server, addresses, *domains = sys.argv[1:]
     hosts: dict[str, str] = json.loads(addresses)
     resolve = socket.getaddrinfo
 
@@ -31,7 +30,7 @@ def main() -> None:
         )
 
     socket.getaddrinfo = known
-    asked = {"nameservers": [dns.nameserver.Do53Nameserver(server, int(port))]}
+    asked = {"nameservers": [server]}
     begin = time.perf_counter()
     for domain in domains:
         found = checkdmarc.mta_sts.check_mta_sts(domain, **asked)
