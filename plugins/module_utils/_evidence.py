@@ -198,6 +198,7 @@ def observed_of(domain: str, site: Site, evidence: Evidence) -> t.Optional[Obser
         caa_refusal=_caa_refusal(live, site),
         others_apply=site.others_apply,
         policy=_policy(live["policy"]) if live["policy"] else None,
+        served=live["served"],
         mx=None if live["mx"] is None else tuple(live["mx"]),
         mx_ttl=live["mx_ttl"] or 0,
         mx_failures=_mx_failures(live),

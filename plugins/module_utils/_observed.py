@@ -60,8 +60,9 @@ class Observed:
     caa_refusal: str = ""
     # An address that is missing comes only when somebody has applied the records.
     others_apply: bool = False
-    # What a sender gets now.
+    # What a sender gets now, and the ids of the policies that each address of mta-sts.<domain> serves.
     policy: t.Optional[Policy] = None
+    served: t.Mapping[str, str] = field(default_factory=dict)
     # The MX hosts in DNS, the TTL of that record set in seconds, and why senders that enforce refuse hosts of it.
     mx: t.Optional[tuple[str, ...]] = None
     mx_ttl: int = 0

@@ -16,7 +16,7 @@ import typing as t
 from ._evidence import Evidence, Histories, Site, observed_of
 from ._inventory import Desired
 from ._lifecycle import Decision, decide
-from ._observed import Observed, Proof
+from ._observed import ADDRESS_OURS, Observed, Proof
 from ._policy import policy_id, render_policy
 from ._wanted_records import WantedRecords, expected_record
 
@@ -73,9 +73,22 @@ def _text(time: t.Optional[dt.datetime]) -> t.Optional[str]:
     return time.isoformat(timespec="seconds") if time else None
 
 
+def _served_at(identifier: t.Optional[str], observed: t.Optional[Observed]) -> list[str]:
+    """All addresses that senders come to, if they were just seen to serve the very policy whose id is announced.
+
+    Nothing is announced then, and what was seen is as good as a proof. Where anything is otherwise, there is none.
+    """
+    if observed is None or observed.address != ADDRESS_OURS:
+        return []
+    announced = observed.record_id == identifier and len(observed.records or ()) == 1
+    served = dict.fromkeys(observed.addresses, identifier) == observed.served
+    return list(observed.addresses) if announced and served else []
+
+
 def _entry(desired: Desired, decision: Decision, observed: t.Optional[Observed]) -> Document:
     policy, found = decision.policy, decision.found
     conditions = decision.conditions
+    identifier = policy_id(render_policy(policy)) if policy else None
     return {
         "domain": desired.domain,
         "policy_host": f"mta-sts.{desired.domain}",
@@ -87,7 +100,8 @@ def _entry(desired: Desired, decision: Decision, observed: t.Optional[Observed])
         "certificate": decision.certificate,
         # Why none is asked for where there is none yet.
         "certificate_refusal": observed.caa_refusal if observed else "",
-        "id": policy_id(render_policy(policy)) if policy else None,
+        "id": identifier,
+        "served_at": _served_at(identifier, observed),
         "mode": policy.mode if policy else None,
         "mx": list(policy.mx) if policy else [],
         "max_age": policy.max_age if policy else None,

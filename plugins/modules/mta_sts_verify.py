@@ -59,6 +59,7 @@ options:
   prove:
     description:
       - Fetch each policy of the plan from every address of every policy host and once the public way, and compare its bytes.
+      - Left out is a policy that the plan was made from having seen at all of these addresses, and whose id DNS has already.
       - Needs O(document).
     type: bool
     default: false
@@ -272,7 +273,8 @@ def look(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     plan = read_plan(params["document"])
     if params["prove"]:
         policies = {e["domain"]: planned_policy(e) for e in plan["domains"] if e["serve"] and e["certificate"]}
-        return {"domains": prove(policies, reached_at(plan, params["policy_hosts"]), settings)}
+        seen_at = {e["domain"]: e.get("served_at", []) for e in plan["domains"]}
+        return {"domains": prove(policies, reached_at(plan, params["policy_hosts"]), settings, seen_at)}
     # What may not be served yet is looked at all the same: it depends on what is seen whether it may be.
     wanted = {e["domain"]: None if e["mode"] is None else planned_policy(e) for e in plan["domains"]}
     return observe(wanted, settings)

@@ -44,6 +44,7 @@ def observed(record_id: str = "") -> dict[str, t.Any]:
         "ttls": {},
         "aliases": {},
         "zones": {},
+        "served": {},
         "caa": None,
         "findings": [],
     }

@@ -393,6 +393,7 @@ def test_observe_tells_all_there_is(seen: dict[str, dict[str, t.Any]]) -> None:
         "ttls": {"address": 300, "record": 300, "tlsrpt": 300},
         "aliases": {},
         "zones": {},
+        "served": {WEB: identifier(policy())},
         "caa": None,
         "addresses": [WEB],
         "policy": {"id": identifier(policy()), "mode": "enforce", "mx": ["mx.test"], "max_age": 2592000},
@@ -618,6 +619,38 @@ def test_one_deadline_for_all_that_is_done_for_a_domain(world: World, monkeypatc
     assert (stuck["verdict"], stuck["record_id"], stuck["policy"]) == ("broken", "1", None)
     incomplete = [f["subject"] for f in stuck["findings"] if f["code"] == "probe-incomplete"]
     assert incomplete == [f"mx.stuck.example.com:25 at {SILENT}", "stuck.example.com"]
+
+
+# Hosts by their addresses, the addresses that were seen, and how many are asked all the same.
+SEEN_AT: dict[str, tuple[dict[str, list[str]], list[str], int]] = {
+    "all": ({"web1": [WEB], "web2": [WEB_STALE]}, [WEB, WEB_STALE], 0),
+    "more than all": ({"web1": [WEB]}, [WEB, WEB_STALE], 0),
+    "not of all hosts": ({"web1": [WEB], "web2": [WEB_STALE]}, [WEB], 2),
+    "not all of a host": ({"web1": [WEB, WEB_STALE]}, [WEB], 2),
+    "a host without addresses": ({"web1": [WEB], "web2": []}, [WEB], 2),
+    "two hosts at one address": ({"web1": [WEB], "web2": [WEB]}, [WEB], 2),
+    "no host": ({}, [WEB], 2),
+    "nothing": ({"web1": [WEB]}, [], 2),
+}
+
+
+@pytest.mark.parametrize(("hosts", "seen_at", "asked"), SEEN_AT.values(), ids=SEEN_AT)
+def test_what_was_seen_is_not_fetched_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, hosts: dict[str, list[str]], seen_at: list[str], asked: int
+) -> None:
+    fetched: list[str] = []
+
+    async def count(_name: str, address: str, *_more: t.Any) -> Fetched:
+        fetched.append(address)
+        return Fetched(render_policy(policy()), Session("TLSv1.3", ()), 0.1)
+
+    monkeypatch.setattr(proof, "fetch_policy", count)
+    (found,) = prove(
+        {"same-on-two.example.com": policy()}, hosts, world.settings(), {"same-on-two.example.com": seen_at}
+    ).values()
+    assert len(fetched) == asked
+    if not asked:
+        assert found == {"id": identifier(policy()), "fetched": len(seen_at), "proved": [*hosts], "failures": []}
 
 
 def test_an_error_that_nobody_thought_of_proves_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

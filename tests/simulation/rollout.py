@@ -159,6 +159,7 @@ class Rollout:
             "ttls": {},
             "aliases": {},
             "zones": {},
+            "served": {},
             "caa": None,
             "addresses": addresses,
             "policy": policy and {"mode": policy.mode, "mx": list(policy.mx), "max_age": policy.max_age},

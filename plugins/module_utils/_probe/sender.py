@@ -283,6 +283,7 @@ def _document(seen: Seen, findings: t.Sequence[Finding]) -> Document:
         "tlsrpt_records": tlsrpt_texts.ours if tlsrpt_texts else None,
         "foreign_tlsrpt_records": tlsrpt_texts.foreign if tlsrpt_texts else None,
         "addresses": None if seen.addresses is None else list(seen.addresses),
+        "served": {address: policy_id(fetched.body) for address, fetched in sorted(seen.fetched.items())},
         "policy": {"id": policy_id(seen.body), "mode": policy.mode, "mx": list(policy.mx), "max_age": policy.max_age}
         if policy is not None and seen.body is not None
         else None,

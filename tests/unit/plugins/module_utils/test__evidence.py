@@ -273,6 +273,7 @@ def live(**more: t.Any) -> Document:
         "ttls": {},
         "aliases": {},
         "zones": {},
+        "served": {},
         "caa": None,
         "findings": [],
     }

@@ -35,6 +35,7 @@ def observed(domain: str = "a.example", **more: t.Any) -> Document:
         "ttls": {},
         "aliases": {},
         "zones": {},
+        "served": {},
         "caa": None,
         "findings": [],
     }
@@ -109,6 +110,7 @@ def test_before_anything_is_seen_nothing_is_wanted_of_dns() -> None:
             "certificate": False,
             "certificate_refusal": "",
             "id": ID,
+            "served_at": [],
             **policy(),
             "found": None,
             "after_unknown": False,
@@ -203,6 +205,30 @@ def test_announced(evidence: Document, expected: list[t.Any]) -> None:
     (entry,) = plan["domains"]
     assert entry["record"] == ("announce" if expected else "keep")
     assert bool(entry["holds"]) is not bool(expected)
+
+
+SERVED = dict.fromkeys(ALL, ID)
+# What makes it unnecessary to prove a policy again, and what does not.
+SERVED_AT: dict[str, tuple[Document, list[str]]] = {
+    "all is as it shall be": ({}, ALL),
+    "not announced": ({"record_id": None, "records": []}, []),
+    "another id": ({"record_id": "1", "records": ["v=STSv1; id=1"]}, []),
+    "announced twice": ({"records": [f"v=STSv1; id={ID}", "v=STSv1; id=1"]}, []),
+    "one address with another policy": ({"served": {**SERVED, ALL[1]: "0" * 32}}, []),
+    "one address without": ({"served": dict.fromkeys(ALL[1:], ID)}, []),
+    "one address of somebody else": (
+        {"addresses": [*ALL, "192.0.2.9"], "served": {**SERVED, "192.0.2.9": ID}},
+        [],
+    ),
+    "a new host has none yet": ({"addresses": ALL[:1], "served": {ALL[0]: ID}}, ALL[:1]),
+    "addresses not answered": ({"addresses": None, "served": {}}, []),
+}
+
+
+@pytest.mark.parametrize(("seen", "expected"), SERVED_AT.values(), ids=SERVED_AT)
+def test_what_was_seen_to_be_served_need_not_be_proved(seen: Document, expected: list[str]) -> None:
+    (entry,) = planned(observed=announced(**{"served": SERVED, **seen}))["domains"]
+    assert entry["served_at"] == expected
 
 
 def test_check_mode_shows_what_is_to_come_and_no_more() -> None:
