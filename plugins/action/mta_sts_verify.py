@@ -50,4 +50,4 @@ class ActionModule(DocumentActionBase):
         with tempfile.TemporaryDirectory(prefix="mta-sts-") as directory:
             own = str(Path(directory, "share.json"))
             write_document(own, share)
-            return self._send_file(own)
+            return super()._send(own)

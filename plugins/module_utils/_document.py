@@ -35,6 +35,8 @@ PLAN_ENTRY: t.Final[dict[str, t.Any]] = {
 }
 
 
+# So many pieces of JSON are written at a time.
+PIECES: t.Final = 10_000
 # The host comes first in the documents of this collection.
 BEGINNING: t.Final = 4096
 _HOST_FIRST = re.compile(r'\{\s*"host":\s*("(?:[^"\\]|\\.)*")')
@@ -111,7 +113,8 @@ def write_document(path: str, document: t.Union[t.Mapping[str, t.Any], t.Sequenc
     """Puts a document at a path, whose directories are made where they are missing."""
     # Piece by piece: as one text, with its bytes, the document of very many domains would be there three times.
     pieces = json.JSONEncoder(indent=1, ensure_ascii=False).iterencode(document)
-    _write(path, itertools.chain(pieces, ["\n"]))
+    texts = iter(lambda: "".join(itertools.islice(pieces, PIECES)), "")
+    _write(path, itertools.chain(texts, ["\n"]))
 
 
 def copy_document(path: str, dest: str) -> None:

@@ -10,6 +10,7 @@ private to this collection.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import typing as t
 from dataclasses import dataclass
 
@@ -54,7 +55,7 @@ class Site:
     # The domain names that the certification authority takes for its own in CAA records.
     caa_identities: tuple[str, ...] = ()
 
-    @property
+    @functools.cached_property
     def addresses(self) -> tuple[str, ...]:
         return tuple(sorted({address for addresses in self.hosts.values() for address in addresses}))
 

@@ -11,7 +11,6 @@ Pure, and private to this collection.
 
 from __future__ import annotations
 
-import ipaddress
 import typing as t
 from dataclasses import dataclass
 
@@ -120,7 +119,7 @@ class WantedRecords:
             values["CNAME"] = [self.site.cname]
         else:
             for address in self.site.addresses:
-                values["AAAA" if ipaddress.ip_address(address).version == 6 else "A"].append(address)
+                values["AAAA" if ":" in address else "A"].append(address)
         if self._leads_to_us() and not self._is_partly_ours():
             return self._in_place("address", [self._set(self.desired.address_name, *one) for one in values.items()])
         if "address" in self.observed.zones and not self.desired.delegation:

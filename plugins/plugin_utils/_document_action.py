@@ -11,13 +11,13 @@ only summaries: they are too slow, and too loud under C(-v), for thousands of do
 from __future__ import annotations
 
 import typing as t
+from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.path import unfrackpath
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import (
     DocumentError,
-    read_plan,
     write_document,
 )
 
@@ -37,9 +37,13 @@ class DocumentActionBase(ActionBase):
         try:
             arguments = self.module_arguments()
             results_path = arguments.pop("results", None)
-            if arguments.get("document"):
-                arguments["document"] = self._send(unfrackpath(arguments["document"], follow=False))
+            document = arguments.get("document") and unfrackpath(arguments["document"], follow=False)
+            if document:
+                arguments["document"] = self._send(document)
             result.update(self._execute_module(module_args=arguments, task_vars=variables))
+            if document and result.get("failed"):
+                # By its path here.
+                result["msg"] = str(result.get("msg", "")).replace(arguments["document"], document)
             found = {key: result[key] for key in self.result_keys if key in result}
             # What was done is told of a module that failed, too, if it says so itself.
             if results_path and (found or not result.get("failed")):
@@ -59,16 +63,14 @@ class DocumentActionBase(ActionBase):
         """The options that the module is called with. Raises L(DocumentError)."""
         return dict(self._task.args)
 
-    def check_document(self, path: str) -> None:
-        """Raises L(DocumentError) for a document that the module could not use."""
-        read_plan(path)
-
     def _send(self, path: str) -> str:
-        # Read here first: a document that cannot be used is an error on the controller, with its path there.
-        self.check_document(path)
-        return self._send_file(path)
-
-    def _send_file(self, path: str) -> str:
+        # Its module reads it, and says what is wrong with it. To do so here, too, would take as much memory again
+        # for each of the hosts at a time.
+        try:
+            with Path(path).open("rb"):
+                pass
+        except OSError as error:
+            raise DocumentError(f"{path}: {error.strerror}") from None
         if not self._connection._shell.tmpdir:
             self._make_tmp_path()
         remote: str = self._connection._shell.join_path(self._connection._shell.tmpdir, "document.json")

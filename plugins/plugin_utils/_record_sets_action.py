@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import read_document
 from ansible_collections.postmaster.mta_sts.plugins.plugin_utils._document_action import DocumentActionBase
 
 
@@ -16,6 +15,3 @@ class RecordSetsActionBase(DocumentActionBase):
 
     result_keys = ("counts", "results")
     kept_keys: t.ClassVar[frozenset[str]] = frozenset({"counts"})
-
-    def check_document(self, path: str) -> None:
-        read_document(path)
