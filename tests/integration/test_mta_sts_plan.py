@@ -8,7 +8,7 @@ import json
 import typing as t
 from pathlib import Path
 
-from playbook import play
+from ansible_playbook import run_tasks
 
 DOMAINS = [{"domain": "Example.com", "mx": ["mx1.example.net"]}]
 HOSTS = {"web1": ["198.51.100.1"], "web2": ["198.51.100.2", "2001:DB8::2"]}
@@ -16,7 +16,7 @@ HOSTS = {"web1": ["198.51.100.1"], "web2": ["198.51.100.2", "2001:DB8::2"]}
 
 def plan(place: Path, *several: dict[str, t.Any]) -> list[dict[str, t.Any]]:
     """The results of several plans, one after the other."""
-    results, _printed = play(place, [{"postmaster.mta_sts.mta_sts_plan": options} for options in several])
+    (results,), _printed = run_tasks(place, *({"postmaster.mta_sts.mta_sts_plan": options} for options in several))
     return results
 
 
