@@ -16,8 +16,6 @@ ADDRESSES = ("A", "AAAA", "CNAME")
 
 
 class ActionModule(DocumentActionBase):
-    result_keys = ("certificates",)
-
     def module_arguments(self) -> dict[str, t.Any]:
         arguments = super().module_arguments()
         prepared = arguments.pop("prepared", None)

@@ -9,7 +9,4 @@ from ansible_collections.postmaster.mta_sts.plugins.plugin_utils._document_actio
 
 
 class ActionModule(DocumentActionBase):
-    result_keys = (
-        "policies",
-        "damaged",
-    )
+    """As its base does."""

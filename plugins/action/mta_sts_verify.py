@@ -17,8 +17,6 @@ from ansible_collections.postmaster.mta_sts.plugins.plugin_utils._progress impor
 
 
 class ActionModule(DocumentActionBase):
-    result_keys = ("domains", "mx_hosts")
-
     def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
         # What another host writes cannot be read while its module runs.
         if self._connection.transport != "local" or self._task.args.get("progress"):

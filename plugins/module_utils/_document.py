@@ -35,8 +35,8 @@ PLAN_ENTRY: t.Final[dict[str, t.Any]] = {
 }
 
 
-# So many pieces of JSON are written at a time.
-PIECES: t.Final = 10_000
+# Of more than so many things each has a line; fewer are indented, for which JSON takes ten times as long.
+MANY: t.Final = 100
 # The host comes first in the documents of this collection.
 BEGINNING: t.Final = 4096
 _HOST_FIRST = re.compile(r'\{\s*"host":\s*("(?:[^"\\]|\\.)*")')
@@ -112,9 +112,47 @@ def _host_of(path: str) -> str:
 def write_document(path: str, document: t.Union[t.Mapping[str, t.Any], t.Sequence[t.Any]]) -> None:
     """Puts a document at a path, whose directories are made where they are missing."""
     # Piece by piece: as one text, with its bytes, the document of very many domains would be there three times.
-    pieces = json.JSONEncoder(indent=1, ensure_ascii=False).iterencode(document)
-    texts = iter(lambda: "".join(itertools.islice(pieces, PIECES)), "")
-    _write(path, itertools.chain(texts, ["\n"]))
+    _write(path, itertools.chain(_lines_of(document), ["\n"]))
+
+
+def _lines_of(value: t.Any) -> t.Iterator[str]:
+    if not isinstance(value, (dict, list)) or not _has_many(value):
+        yield json.dumps(value, indent=1, ensure_ascii=False)
+        return
+    things = value.items() if isinstance(value, dict) else enumerate(value)
+    begin, end = "{}" if isinstance(value, dict) else "[]"
+    yield begin
+    for number, (key, thing) in enumerate(things):
+        yield ",\n" if number else "\n"
+        if isinstance(value, dict):
+            yield f"{json.dumps(key, ensure_ascii=False)}: "
+        if len(value) > MANY:
+            yield json.dumps(thing, ensure_ascii=False)
+        else:
+            yield from _lines_of(thing)
+    yield f"\n{end}"
+
+
+def _has_many(value: t.Any) -> bool:
+    """Whether there are many things in it, at any depth that matters in a document."""
+    if not isinstance(value, (dict, list)):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return len(value) > MANY or any(map(_has_many, inner))
+
+
+def told(params: t.Mapping[str, t.Any], **document: t.Any) -> Document:
+    """What a module returns of a document: all of it or, for O(results), one text, which costs Ansible little."""
+    return document if params["results"] is None else {"results_document": json.dumps(document)}
+
+
+def write_told(path: str, host: str, text: str) -> None:
+    """Puts what L(told) made of a document at a path, with the host that it is of. Raises L(DocumentError)."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DocumentError(f"{path}: what {host} told is no JSON document: {error}") from None
+    write_document(path, {"host": host, **document})
 
 
 def copy_document(path: str, dest: str) -> None:

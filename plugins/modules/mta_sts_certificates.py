@@ -160,7 +160,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._certificates import Acme, from_acme, remove
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_plan
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_plan, told
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import to_ascii
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._pem_files import Outcome, Store, from_files
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._webroot import remove_leftovers
@@ -264,7 +264,7 @@ def main() -> t.NoReturn:
     module.exit_json(
         changed=bool(counts["changed"] or counts["removed"]),
         counts=counts,
-        certificates={name: dataclasses.asdict(outcome) for name, outcome in outcomes.items()},
+        **told(module.params, certificates={name: dataclasses.asdict(outcome) for name, outcome in outcomes.items()}),
     )
 
 

@@ -139,6 +139,7 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import told
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import read_ledger, time_text
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import DomainNameError, to_ascii
 
@@ -158,7 +159,8 @@ def main() -> t.NoReturn:
         module.fail_json(msg=f"Cannot tell about the domains: {error}")
     found = read_ledger(module.params["path"])
     found["domains"] = {name: entry for name, entry in found["domains"].items() if names is None or name in names}
-    module.exit_json(changed=False, now=time_text(int(time.time())), count=len(found["domains"]), **found)
+    found["now"] = time_text(int(time.time()))
+    module.exit_json(changed=False, count=len(found["domains"]), **told(module.params, **found))
 
 
 if __name__ == "__main__":

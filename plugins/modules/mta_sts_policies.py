@@ -133,7 +133,7 @@ import typing as t
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_plan
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_plan, told
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import LedgerError, time_seconds
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import DomainNameError
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import PolicyError
@@ -188,7 +188,7 @@ def main() -> t.NoReturn:
         changed=bool(done.pending),
         counts=done.counts,
         ledger=done.note,
-        published=done.sites,
+        **told(module.params, published=done.sites),
         diff=policy_diff(directory, done.pending),
     )
 

@@ -67,6 +67,7 @@ import typing as t
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import told
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy_files import SUFFIX, describe_files
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._webroot import read_files
 
@@ -84,7 +85,7 @@ def main() -> t.NoReturn:
     except OSError as error:
         module.fail_json(msg=f"Cannot read the policies: {error}")
     policies, damaged = describe_files(files)
-    module.exit_json(changed=False, count=len(policies), policies=policies, damaged=damaged)
+    module.exit_json(changed=False, count=len(policies), **told(module.params, policies=policies, damaged=damaged))
 
 
 if __name__ == "__main__":

@@ -187,7 +187,7 @@ import typing as t
 from collections import Counter
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_plan
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_plan, told
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import DomainNameError, to_ascii
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.connect import Reach, local_addresses
@@ -326,7 +326,8 @@ def main() -> t.NoReturn:
         seen = look(module.params)
     except (DocumentError, DomainNameError, OSError, ValueError) as error:
         module.fail_json(msg=f"Cannot look at the domains: {error}")
-    module.exit_json(changed=False, counts=count(seen["domains"], proof=module.params["prove"]), **seen)
+    counts = count(seen["domains"], proof=module.params["prove"])
+    module.exit_json(changed=False, counts=counts, **told(module.params, **seen))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.path import unfrackpath
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import (
     DocumentError,
-    write_document,
+    write_told,
 )
 
 
@@ -26,17 +26,12 @@ class DocumentActionBase(ActionBase):
     """Runs the module of the same name with O(document) sent to its host and O(results) brought back."""
 
     _supports_async = False
-    # The keys of the module's result that make up its results document.
-    result_keys: t.ClassVar[tuple[str, ...]] = ()
-    # Those of them that stay in the result, too.
-    kept_keys: t.ClassVar[frozenset[str]] = frozenset()
 
     def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
         try:
             arguments = self.module_arguments()
-            results_path = arguments.pop("results", None)
             document = arguments.get("document") and unfrackpath(arguments["document"], follow=False)
             if document:
                 arguments["document"] = self._send(document)
@@ -44,15 +39,11 @@ class DocumentActionBase(ActionBase):
             if document and result.get("failed"):
                 # By its path here.
                 result["msg"] = str(result.get("msg", "")).replace(arguments["document"], document)
-            found = {key: result[key] for key in self.result_keys if key in result}
             # What was done is told of a module that failed, too, if it says so itself.
-            if results_path and (found or not result.get("failed")):
-                for key in found.keys() - self.kept_keys:
-                    del result[key]
-                write_document(
-                    unfrackpath(results_path, follow=False),
-                    {"host": variables.get("inventory_hostname", "localhost"), **found},
-                )
+            told = result.pop("results_document", None)
+            if told is not None:
+                results = unfrackpath(arguments["results"], follow=False)
+                write_told(results, variables.get("inventory_hostname", "localhost"), told)
         except DocumentError as error:
             raise AnsibleActionFail(str(error)) from error
         finally:

@@ -5,13 +5,8 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from ansible_collections.postmaster.mta_sts.plugins.plugin_utils._document_action import DocumentActionBase
 
 
 class RecordSetsActionBase(DocumentActionBase):
     """Takes the documents of such a module to its host and back."""
-
-    result_keys = ("counts", "results")
-    kept_keys: t.ClassVar[frozenset[str]] = frozenset({"counts"})

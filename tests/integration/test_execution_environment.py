@@ -28,7 +28,7 @@ def lines(path: Path) -> set[str]:
     return {line.partition("#")[0].strip() for line in path.read_text().splitlines()} - {""}
 
 
-def test_the_collection_says_what_it_needs(tmp_path: Path) -> None:
+def test_the_collection_says_what_it_needs() -> None:
     found: dict[str, t.Any] = yaml.safe_load(builder("introspect", CHECKOUT / ".collections"))
     python, system = (lines(path) for path in PLAIN)
     assert {line.partition("  #")[0] for line in found["python"]} == python

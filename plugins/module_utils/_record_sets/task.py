@@ -13,7 +13,7 @@ import asyncio
 import typing as t
 from collections import Counter
 
-from .._document import DocumentError, read_document
+from .._document import DocumentError, read_document, told
 from .record_set import InputError, RecordSet, ServerError, bounded_list, diff_text, parse_record_sets
 
 LISTED_FAILURES = 100
@@ -64,7 +64,7 @@ def run(params: t.Mapping[str, t.Any], reconcile: Reconcile, *, check_mode: bool
         entries = _section(params["document"], params["section"])
     record_sets = parse_record_sets(entries, what)
     trouble = asyncio.run(_guarded(reconcile, record_sets, check_mode))
-    return _result(record_sets, trouble, continue_on_error=params["continue_on_error"])
+    return _result(record_sets, trouble, params)
 
 
 def _section(path: str, section: str) -> object:
@@ -89,19 +89,20 @@ async def _guarded(reconcile: Reconcile, record_sets: list[RecordSet], check_mod
     return ""
 
 
-def _result(record_sets: list[RecordSet], trouble: str, *, continue_on_error: bool) -> dict[str, t.Any]:
+def _result(record_sets: list[RecordSet], trouble: str, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     failed = [one for one in record_sets if one.status == "failed"]
     tally = Counter(one.status for one in record_sets)
+    counts = {status: tally[status] for status in STATUSES}
     result: dict[str, t.Any] = {
         "changed": any(one.applied or one.status == "changed" for one in record_sets),
-        "counts": {status: tally[status] for status in STATUSES},
-        "results": [one.result() for one in record_sets],
+        "counts": counts,
+        **told(params, counts=counts, results=[one.result() for one in record_sets]),
         "diff": diff_text(record_sets),
-        "failed": bool(trouble or (failed and not continue_on_error)),
+        "failed": bool(trouble or (failed and not params["continue_on_error"])),
     }
     if trouble:
         result["msg"] = trouble
     elif failed:
-        told = bounded_list("; ".join, [f"{one.label}: {one.error}" for one in failed], LISTED_FAILURES)
-        result["msg"] = f"{len(failed)} of {len(record_sets)} record sets failed: {told}"
+        texts = bounded_list("; ".join, [f"{one.label}: {one.error}" for one in failed], LISTED_FAILURES)
+        result["msg"] = f"{len(failed)} of {len(record_sets)} record sets failed: {texts}"
     return result

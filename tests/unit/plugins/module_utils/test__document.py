@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import (
+    MANY,
     PLAN_ENTRY,
     DocumentError,
     Documents,
     read_document,
     read_plan,
+    told,
     write_document,
+    write_told,
 )
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._evidence import Evidence, Site
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import Desired
@@ -38,6 +41,37 @@ def test_written_and_read(tmp_path: Path) -> None:
     assert read_document(str(path)) == document
     assert b"\x1b" not in path.read_bytes()
     assert [one.name for one in path.parent.iterdir()] == ["a.json"]
+
+
+def test_many_things_have_a_line_each_and_few_are_indented(tmp_path: Path) -> None:
+    few, many = str(tmp_path / "few.json"), str(tmp_path / "many.json")
+    entry = {"mx": ["mx1.example.net"], "holds": []}
+    write_document(few, {"host": "web1", "domains": {"a.example": entry}})
+    assert '\n  "a.example": {\n   "mx": [\n' in Path(few).read_text()
+    document = {
+        "host": "web1",
+        "domains": {f"d{n}.example": entry for n in range(MANY + 1)},
+        "record_sets": {"prepare": [], "announce": [{"name": f"d{n}.example"} for n in range(MANY + 1)]},
+    }
+    write_document(many, document)
+    assert read_document(many) == document
+    lines = Path(many).read_text().splitlines()
+    assert '"d7.example": {"mx": ["mx1.example.net"], "holds": []},' in lines
+    assert '{"name": "d7.example"},' in lines
+    write_document(many, list(document["domains"]))
+    assert json.loads(Path(many).read_text()) == list(document["domains"])
+
+
+def test_what_a_module_tells_is_written_with_its_host(tmp_path: Path) -> None:
+    path = str(tmp_path / "web1.json")
+    document = {"counts": {"ok": 1}, "text": "grün \x1b \ud800"}
+    assert told({"results": None}, **document) == document
+    (text,) = told({"results": path}, **document).values()
+    write_told(path, "web1", text)
+    assert read_document(path) == {"host": "web1", **document}
+    assert dict(Documents(str(tmp_path))) == {"web1": {"host": "web1", **document}}
+    with pytest.raises(DocumentError, match="what web1 told is no JSON document"):
+        write_told(path, "web1", text[:-1])
 
 
 def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
