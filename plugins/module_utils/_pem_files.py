@@ -14,14 +14,17 @@ import os
 import ssl
 import stat
 import tempfile
+import threading
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from ._webroot import write_file
+from ._webroot import each_by_itself, write_file
 
 MODE = 0o640
 SUFFIX = ".pem"
+# Of each thread, which is faster than a new context for each file.
+_own = threading.local()
 
 
 class CertificateError(Exception):
@@ -79,12 +82,14 @@ class Store:
 
 def check_pem(pem: bytes) -> None:
     """Raises L(CertificateError) unless this is a chain with the key that belongs to it."""
+    if not hasattr(_own, "context"):
+        _own.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     descriptor, path = tempfile.mkstemp()
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(pem)
         # A password callback that gives none: an encrypted key must be an error, not a question.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, password=lambda: "")
+        _own.context.load_cert_chain(path, password=lambda: "")
     except (ssl.SSLError, ValueError) as error:
         reason = str(getattr(error, "reason", None) or error).lower().replace("_", " ")
         raise CertificateError(f"certificate and key are not usable together: {reason}") from None
@@ -96,22 +101,21 @@ def from_files(
     names: t.Sequence[str], certificate_path: str, key_path: str, store: Store, *, check_mode: bool
 ) -> dict[str, Outcome]:
     """Installs given files; C({name}) in the paths stands for the policy host's name."""
-    outcomes = {}
-    for name in names:
+
+    def bring(name: str) -> Outcome:
         try:
-            pem = b"\n".join(
-                read_part(path.replace("{name}", name)).rstrip(b"\n") for path in (certificate_path, key_path)
-            )
-            pem += b"\n"
+            parts = [read_part(path.replace("{name}", name)).rstrip(b"\n") for path in (certificate_path, key_path)]
+            pem = b"".join(part + b"\n" for part in parts)
             changed = not store.holds(name, pem)
             if changed and check_mode:
                 check_pem(pem)
             elif changed:
                 store.install(name, pem)
-            outcomes[name] = Outcome(changed)
+            return Outcome(changed)
         except (CertificateError, OSError) as error:
-            outcomes[name] = Outcome(error=str(error))
-    return outcomes
+            return Outcome(error=str(error))
+
+    return dict(zip(names, each_by_itself(bring, names)))
 
 
 def is_there(path: Path) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._webroot import (
+    FEW,
     TEMPORARY_PREFIX,
     Change,
     changes,
@@ -129,6 +130,22 @@ def test_a_directory_in_the_way_is_an_error_and_leaves_no_trace(tmp_path: Path) 
     with pytest.raises(IsADirectoryError, match=r"a\.txt"):
         write_files(tmp_path, [Change("a.txt", None, b"a")])
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_of_many_files_each_is_old_or_new_when_one_fails(tmp_path: Path) -> None:
+    names = [f"{number:04}.txt" for number in range(3 * FEW)]
+    write_files(tmp_path, [Change(name, None, b"old") for name in names])
+    assert {name: (tmp_path / name).read_bytes() for name in names} == dict.fromkeys(names, b"old")
+    in_the_way = tmp_path / names[2 * FEW]
+    in_the_way.unlink()
+    in_the_way.mkdir()
+    with pytest.raises(IsADirectoryError, match=in_the_way.name):
+        write_files(tmp_path, [Change(name, b"old", b"new") for name in names])
+    in_the_way.rmdir()
+    assert {path.name for path in tmp_path.iterdir()} == {*names} - {in_the_way.name}
+    contents = [path.read_bytes() for path in sorted(tmp_path.iterdir())]
+    assert set(contents[: 2 * FEW]) == {b"new"}
+    assert set(contents) <= {b"old", b"new"}
 
 
 def test_readers_keep_what_they_have_open(tmp_path: Path) -> None:
