@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import typing as t
@@ -97,7 +98,11 @@ def test_nginx_takes_what_is_not_settled_and_nothing_else(configured: Configured
 
 def test_a_host_without_nginx(configured: Configured) -> None:
     configured.nginx.unlink()
-    found = modules.run("mta_sts_nginx_info", configured.place, stamp="/nowhere")
+    # The module looks among the system's programs, too: for it, and nobody else, there is none.
+    hidden: list[str | Path] = ["unshare", "--mount", "sh", "-c", 'mount --bind /dev/null "$0" && exec "$@"', NGINX]
+    command = modules.command("mta_sts_nginx_info", configured.place, {"stamp": "/nowhere"})
+    done = subprocess.run([*hidden, *command], env=modules.ENVIRONMENT, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
     assert (found["installed"], found["changed"], "place" in found) == (False, False, False)
 
 
