@@ -102,13 +102,14 @@ def key_lines(pem: str) -> set[str]:
     return {line for line in lines if lines.count(line) == 1}
 
 
-def renew(lab: Lab, host: str, name: str) -> None:
-    """Has certbot's own unit renew a certificate that is due."""
+def renew(lab: Lab, host: str, name: str) -> bool:
+    """Has certbot's own unit try to renew a certificate that is due; whether it was."""
     conf = f"/etc/letsencrypt/renewal/{name}.conf"
     machine = lab.host(host)
     machine.check_output("sed -i 's/^# renew_before_expiry.*/renew_before_expiry = 36500 days/' %s", conf)
-    machine.check_output("systemctl start certbot.service")
+    done = machine.run("systemctl start certbot.service")
     machine.check_output("sed -i 's/^renew_before_expiry.*/# renew_before_expiry = 30 days/' %s", conf)
+    return bool(done.succeeded)
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -120,24 +121,32 @@ def test_certificates_are_renewed_unattended(lab: Lab, host: str) -> None:
     started = machine.check_output("systemctl show --property=ExecMainStartTimestamp,ExecReload nginx")
     workers = machine.check_output("pgrep -u www-data nginx")
     old = neighbours.serial(lab, host, name)
-    renew(lab, host, name)
+    assert renew(lab, host, name)
     assert neighbours.serial(lab, host, name) != old
     assert machine.check_output("systemctl show --property=ExecMainStartTimestamp,ExecReload nginx") == started
     assert machine.check_output("pgrep -u www-data nginx") == workers
 
 
-def test_renewal_while_the_other_host_is_down(lab: Lab) -> None:
-    """It needs the address of the host that is down out of DNS, as CAs ask one address of several and no second one."""
+@pytest.mark.parametrize("in_dns", [True, False])
+def test_renewal_while_the_other_host_is_down(lab: Lab, in_dns: bool) -> None:
+    """A CA asks one of the name's addresses, any of them: what meets the host that is down fails, and is tried again.
+
+    Certbot's timer tries twice a day in the last thirty days. Without that host's address in DNS it is one attempt.
+    """
     name, address = "mta-sts.d2.scale.example", lab.addresses["web2"]
     old = neighbours.serial(lab, "web1", name)
     lab.lab_command("stop", "web2")
     try:
-        lab.nsupdate(f"update delete {name} A {address}")
-        renew(lab, "web1", name)
+        if not in_dns:
+            lab.nsupdate(f"update delete {name} A {address}")
+        # Of the sixty attempts that the timer has; each meets either host.
+        assert any(renew(lab, "web1", name) for _attempt in range(20 if in_dns else 1))
     finally:
         lab.nsupdate(f"update add {name} 5 A {address}")
         lab.lab_command("start", "web2")
     assert neighbours.serial(lab, "web1", name) != old
+    # What was served meanwhile is served still, and by the host that is back, too.
+    assert {lab.curl(host, "d2.scale.example") for host in HOSTS} == {lab.curl("web1", "d2.scale.example")}
 
 
 def test_so_many_certificates_in_a_run_and_no_more(lab: Lab) -> None:

@@ -10,9 +10,11 @@ import typing as t
 from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
+from ansible.utils.path import unfrackpath
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import read_plan, write_document
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._shares import share_of
 from ansible_collections.postmaster.mta_sts.plugins.plugin_utils._document_action import DocumentActionBase
+from ansible_collections.postmaster.mta_sts.plugins.plugin_utils._domains_file import DomainsFileError, read_names
 from ansible_collections.postmaster.mta_sts.plugins.plugin_utils._progress import ProgressDisplay
 
 
@@ -35,6 +37,12 @@ class ActionModule(DocumentActionBase):
             )
         except (TypeError, ValueError):
             raise AnsibleActionFail("part and parts must be whole numbers") from None
+        path = arguments.pop("domains_file", None)
+        if path and arguments.get("domains"):
+            raise AnsibleActionFail("parameters are mutually exclusive: domains|domains_file")
+        names = _names_in(path) if path else _listed(arguments.get("domains"))
+        if names is not None:
+            arguments["domains"] = names[self._part :: self._parts]
         return arguments
 
     def _send(self, path: str) -> str:
@@ -49,3 +57,18 @@ class ActionModule(DocumentActionBase):
             own = str(Path(directory, "share.json"))
             write_document(own, share)
             return super()._send(own)
+
+
+def _names_in(path: str) -> list[str]:
+    try:
+        return read_names(unfrackpath(path, follow=False))
+    except DomainsFileError as error:
+        raise AnsibleActionFail(str(error)) from None
+
+
+def _listed(domains: t.Any) -> t.Optional[list[str]]:
+    """The names as a list, also if they are given in one line with commas."""
+    if domains is None:
+        return None
+    names = domains.split(",") if isinstance(domains, str) else domains
+    return [name.strip() if isinstance(name, str) else name for name in names if name]

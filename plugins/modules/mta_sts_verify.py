@@ -34,9 +34,16 @@ options:
   domains:
     description:
       - The mail domains. U-labels are accepted.
-      - Exactly one of O(domains) and O(document) is required.
+      - Exactly one of O(domains), O(domains_file) and O(document) is required.
     type: list
     elements: str
+  domains_file:
+    description:
+      - Path of a file on the controller with the mail domains.
+      - If its name ends with V(.json), V(.yml), V(.yaml) or V(.csv), it is one as for O(postmaster.mta_sts.mta_sts_plan#module:domains_file),
+        of which nothing but the domains matters here. Any other has a domain on each line, and comments behind C(#).
+    type: path
+    version_added: 0.2.0
   document:
     description:
       - Path of a plan document on the controller, whose domains are looked at.
@@ -44,15 +51,15 @@ options:
     type: path
   part:
     description:
-      - Which share of O(document) is looked at, from V(0) to one less than O(parts); only that is sent to the host.
+      - Which share of the domains is looked at, from V(0) to one less than O(parts); only that is sent to the host.
       - M(postmaster.mta_sts.mta_sts_merge) puts together what was found.
     type: int
     default: 0
     version_added: 0.2.0
   parts:
     description:
-      - How many hosts share the domains of O(document). All shares are of one size, and domains with the same C(mx) are kept together,
-        so that few MX hosts are looked at by two hosts.
+      - How many hosts share the domains. All shares are of one size. Those of O(document) with the same C(mx) are kept together, so
+        that few MX hosts are looked at by two hosts; of the others each host has every so-manieth.
     type: int
     default: 1
     version_added: 0.2.0

@@ -44,6 +44,26 @@ def read_entries(path: str) -> list[t.Any]:
     return entries
 
 
+def read_names(path: str) -> list[t.Any]:
+    """The domains in such a file or, by any other name, in one with a domain on each line and comments behind C(#).
+
+    Raises L(DomainsFileError), also for a file without any.
+    """
+    if Path(path).suffix.lower() in READERS:
+        names = [entry.get("domain") if isinstance(entry, dict) else entry for entry in read_entries(path)]
+    else:
+        try:
+            lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        except OSError as error:
+            raise DomainsFileError(f"{path}: {error.strerror}") from None
+        except ValueError as error:
+            raise DomainsFileError(f"{path}: {error}") from None
+        names = [name for line in lines if (name := line.partition("#")[0].strip())]
+    if not names:
+        raise DomainsFileError(f"{path}: names no domain")
+    return names
+
+
 def _json(text: str) -> t.Any:
     return json.loads(text, object_pairs_hook=_unique)
 

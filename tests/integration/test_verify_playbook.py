@@ -72,6 +72,18 @@ def test_domains_of_the_inventory(verify: Verify) -> None:
     assert list(verify.seen()["domains"]) == ["example.org"]
 
 
+def test_domains_of_the_file_of_the_inventory(verify: Verify) -> None:
+    path = verify.directory / "domains.csv"
+    path.write_text("domain,mx\n" + "".join(f"{name},mx.example.org\n" for name in NAMES))
+    status, output = verify(probes("probe1", "probe2"), mta_sts_domains_file=str(path))
+    assert status == 0, output
+    assert list(verify.seen()["domains"]) == sorted(NAMES)
+    # Other domains are asked for by name.
+    status, output = verify(mta_sts_domains_file=str(path), mta_sts_verify_domains="example.com")
+    assert status == 0, output
+    assert list(verify.seen()["domains"]) == ["example.com"]
+
+
 def test_it_fails_as_it_is_told_to(verify: Verify) -> None:
     status, output = verify(mta_sts_verify_domains="example.com", mta_sts_verify_fail_on="error")
     assert status != 0
@@ -81,7 +93,7 @@ def test_it_fails_as_it_is_told_to(verify: Verify) -> None:
 
 MISTAKES: dict[str, tuple[Document, str]] = {
     "nothing": ({}, "Say which domains"),
-    "an empty file": ({"mta_sts_verify_file": "/dev/null"}, "Say which domains"),
+    "an empty file": ({"mta_sts_verify_file": "/dev/null"}, "/dev/null: names no domain"),
     "no such file": ({"mta_sts_verify_file": "nowhere.txt"}, "nowhere.txt"),
     "bad names": ({"mta_sts_verify_domains": "a..example,10.0.0.1"}, "10.0.0.1"),
     "no such gravity": (

@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.postmaster.mta_sts.plugins.plugin_utils._domains_file import DomainsFileError, read_entries
+from ansible_collections.postmaster.mta_sts.plugins.plugin_utils._domains_file import (
+    DomainsFileError,
+    read_entries,
+    read_names,
+)
 
 ENTRIES: list[dict[str, t.Any]] = [
     {"domain": "example.com", "mx": ["mx1.example.net", "*.mail.example.net"], "mode": "enforce", "gate": False},
@@ -81,3 +85,20 @@ def test_what_could_be_lost_is_refused(tmp_path: Path, name: str, text: str, mes
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DomainsFileError, match="No such file or directory"):
         read_entries(str(tmp_path / "domains.csv"))
+
+
+def test_names_of_any_file(tmp_path: Path) -> None:
+    names = [entry["domain"] for entry in ENTRIES]
+    for name, text in SAME.items():
+        (tmp_path / name).write_bytes(text.encode())
+        assert read_names(str(tmp_path / name)) == names
+    path = tmp_path / "domains.txt"
+    path.write_text("# ours\n" + "  # theirs\n\n ".join(names), encoding="utf-8")
+    assert read_names(str(path)) == names
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.txt", "# none\n"), ("a.json", "[]"), ("a.csv", "domain\n")])
+def test_a_file_without_names(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DomainsFileError, match="names no domain"):
+        read_names(str(tmp_path / name))
