@@ -110,6 +110,19 @@ def test_documents_by_host(tmp_path: Path) -> None:
         Documents(str(tmp_path))
 
 
+def test_documents_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
+    """Also one whose host does not come first, or has odd characters in its name."""
+    (tmp_path / "1.json").write_text('{"a": [1], "host": "web1"}')
+    write_document(str(tmp_path / "2.json"), {"host": 'web"2', "a": []})
+    documents = Documents(str(tmp_path))
+    assert (list(documents), len(documents)) == (["web1", 'web"2'], 2)
+    write_document(str(tmp_path / "2.json"), {"host": 'web"2', "a": [2]})
+    assert documents['web"2']["a"] == [2]
+    (tmp_path / "2.json").write_text("{")
+    with pytest.raises(DocumentError, match=r"2\.json: not a JSON document"):
+        documents['web"2']
+
+
 def test_a_plan_as_it_is_made_can_be_read(tmp_path: Path) -> None:
     write_document(str(tmp_path / "plan.json"), PLAN)
     assert read_plan(str(tmp_path / "plan.json")) == PLAN

@@ -14,6 +14,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._evidence impor
     Histories,
     Site,
     observed_of,
+    without_good_ones,
 )
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._finding import KINDS
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._history import History, Served
@@ -87,6 +88,27 @@ def test_a_host_that_knows_nothing_of_a_domain_may_have_lost_it() -> None:
     # One that serves it knows it now, and that it does not know what was before.
     known = histories({**both, "web2": ledger()}, {"web2": files(TESTED)}).of("a.example")
     assert (known.unaware, known.served[-1].after_unknown) == (False, True)
+
+
+class Once(dict[str, Document]):
+    """Documents that are too large to be read twice, or to be in memory together."""
+
+    def __init__(self, documents: dict[str, Document]) -> None:
+        super().__init__(documents)
+        self.read: list[str] = []
+
+    def __getitem__(self, host: str) -> Document:
+        self.read.append(host)
+        return super().__getitem__(host)
+
+
+def test_each_document_is_read_once() -> None:
+    ledgers = Once({"web1": ledger(row(TESTED, DAY)), "gone": ledger(), "web2": ledger(row(TESTED, DAY))})
+    served = Once({"web2": files(TESTED), "web1": files(TESTED)})
+    known = histories(ledgers, served)
+    assert len(known.of("a.example").served) == 2
+    assert ledgers.read == ["web1", "web2"]
+    assert sorted(served.read) == ["web1", "web2"]
 
 
 FILES: dict[str, tuple[tuple[Document, ...], tuple[Served, ...]]] = {
@@ -437,3 +459,10 @@ def test_a_certificate_that_stays_though_its_policy_is_gone() -> None:
     seen = observed({"domains": {}}, certificates("web2", "no\x1b"))
     assert (seen.certificate_failures, seen.renewal_failures) == ((), ())
     assert seen.removal_failures == ("web2: still a certificate for mta-sts.a.example: no?",)
+
+
+def test_of_certificates_only_those_are_kept_that_are_wrong_or_yet_to_come() -> None:
+    good = {"changed": True, "removed": False, "queued": False, "error": ""}
+    outcomes = {"a": good, "b": {**good, "error": "refused"}, "c": {**good, "queued": True}}
+    kept = without_good_ones({"web1": {"host": "web1", "certificates": outcomes}})
+    assert list(kept["web1"]["certificates"]) == ["b", "c"]
