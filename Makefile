@@ -60,7 +60,7 @@ integration: setup packages .collections-community/.complete ## each module agai
 
 # Two lanes, each with a lab of its own. What is not in the first is in the second.
 SCENARIOS := $(filter-out default,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
-LANE_1 := crashes lifecycle refusals
+LANE_1 := crashes lifecycle probes refusals
 LANE_2 = $(filter-out $(LANE_1),$(SCENARIOS))
 
 molecule: setup ## whole hosts: the playbooks and roles on a lab of real servers; one of them: make molecule SCENARIO=rollout
