@@ -214,7 +214,7 @@ class Reconciler:
 
     async def _confirm(self, one: RecordSet) -> None:
         # Signatures cost more than all else, and the server has signed that it made the update.
-        with contextlib.suppress(SetError):
+        with contextlib.suppress(SetError, ServerError):
             if same((await read(self.public, one.name, one.rdtype)).rdataset, one.wanted):
                 return
         now = (await read(self.server, one.name, one.rdtype)).rdataset
