@@ -55,7 +55,7 @@ def rollouts(lab: BenchLab, count: int, hosts: int) -> dict[str, t.Any]:
     for kind, first in (("cold", {}), ("unchanged", {}), ("change", {"max_age": 1209600})):
         lab.want(count, **first)
         done = lab.rollout(hosts)
-        say(f"rollout to {hosts} hosts, {kind}", count, done)
+        say(f"rollout, {kind}, policy hosts: {hosts}", count, done)
         found[kind] = summary(done)
     if hosts == 1:
         done = lab.verify()

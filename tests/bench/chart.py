@@ -11,6 +11,11 @@ Point = tuple[float, float]
 
 WIDTH, HEIGHT = 760, 440
 LEFT, RIGHT, TOP, BOTTOM = 74, 560, 64, 384
+NOTICE = """\
+<!--
+SPDX-FileCopyrightText: The postmaster.mta_sts authors
+SPDX-License-Identifier: GPL-3.0-or-later
+-->"""
 # Colours that can be told apart by those who see no red or no green, in the light and in the dark.
 STYLE = """\
 text { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; fill: #3d4451 }
@@ -67,8 +72,7 @@ def _drawing(series: list[Series], largest: float) -> str:
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img">',
-        "<!-- SPDX-FileCopyrightText: The postmaster.mta_sts authors -->",
-        "<!-- SPDX-License-Identifier: GPL-3.0-or-later -->",
+        NOTICE,
         "<title>What one domain costs in a rollout, over the number of domains</title>",
         f'<style>{STYLE}</style><rect class="ground" width="{WIDTH}" height="{HEIGHT}" rx="6"/>',
         f'<text class="title" x="{LEFT}" y="32">Seconds for each domain of a rollout</text>',
