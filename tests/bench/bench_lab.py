@@ -17,6 +17,7 @@ import typing as t
 from pathlib import Path
 
 import yaml
+from distance import INSIDE
 from measure import Measured, RunFailed, measure
 
 # The certification authority of the tests serves here, too.
@@ -73,7 +74,7 @@ class BenchLab:
         WORK.mkdir(exist_ok=True)
         self._write_inventory()
         self._write_certificates()
-        self.play(ROOT / "tests/lab/site.yml", f"--extra-vars=@{WORK}/zones.json")
+        self.play(ROOT / "tests/lab/site.yml", f"--extra-vars=@{WORK}/lab.json")
         self.play(HERE / "site.yml")
         return self
 
@@ -105,7 +106,9 @@ class BenchLab:
             for number in range(1, self._size + 1)
         ]
         zones.append({"name": "own.example", "records": [f"* A {self.addresses['mx2']}"]})
-        (WORK / "zones.json").write_text(json.dumps({"lab_zones": zones}))
+        # The name server answers who is farther away, too.
+        network = f"{self.facts['lab_network']}; {INSIDE}"
+        (WORK / "lab.json").write_text(json.dumps({"lab_zones": zones, "lab_network": network}))
 
     def _write_certificates(self) -> None:
         authority = Authority("Bench")

@@ -90,7 +90,6 @@ def goals(results: Results) -> list[list[str]]:
     kinds = ("cold", "unchanged")
     each = results["looped"]["seconds_each"]
     cheaper = min(each[kind] * run["domains"] / run[kind]["seconds"] for kind in kinds)
-    faster = min(_rate(row["verify"]) / _rate(row["checkdmarc"]) for row in results["verification"])
     tenth = one[sizes[-2]] if len(sizes) > 1 else run
     growth = max(run[kind]["seconds"] * tenth["domains"] / tenth[kind]["seconds"] / run["domains"] for kind in kinds)
     return [
@@ -109,7 +108,16 @@ def goals(results: Results) -> list[list[str]]:
         _goal("one domain, cold", one[sizes[0]]["cold"]["seconds"], "under {:,.0f} s", 15),
         _goal(f"each domain, beside {tenth['domains']:,} domains", growth, "at most {:,.0f} times as much", 1),
         _goal("rollout, times cheaper than a role with loops", cheaper, "at least {:,.0f}", 500, least=True),
-        _goal("verify, times faster than checkdmarc", faster, "at least {:,.0f}", 20, least=True),
+        *(
+            _goal(
+                f"verify, times faster than checkdmarc, {row['milliseconds']} ms away",
+                _rate(row["verify"]) / _rate(row["checkdmarc"]),
+                "at least {:,.0f}",
+                20,
+                least=True,
+            )
+            for row in results["verification"]
+        ),
     ]
 
 
@@ -213,5 +221,11 @@ def _verification(rows: list[Results]) -> str:
 def _beside(row: Results) -> list[str]:
     rates = [_rate(row[who]) for who in ("checkdmarc", "verify")]
     counts = [f"{row[who]['domains']:,} domains in {row[who]['seconds']:,.1f} s" for who in ("checkdmarc", "verify")]
-    away = f"{row['milliseconds']} ms" if row["milliseconds"] else "none"
-    return [away, counts[0], f"{rates[0]:,.1f}", counts[1], f"{rates[1]:,.0f}", f"**{rates[1] / rates[0]:,.0f}**"]
+    return [
+        f"{row['milliseconds']} ms",
+        counts[0],
+        f"{rates[0]:,.1f}",
+        counts[1],
+        f"{rates[1]:,.0f}",
+        f"**{rates[1] / rates[0]:,.0f}**",
+    ]
