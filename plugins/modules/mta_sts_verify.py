@@ -298,6 +298,7 @@ def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec={
             "domains": {"type": "list", "elements": "str"},
+            "domains_file": {"type": "path"},
             "document": {"type": "path"},
             "part": {"type": "int", "default": 0},
             "parts": {"type": "int", "default": 1},
@@ -318,8 +319,8 @@ def main() -> t.NoReturn:
             "progress": {"type": "path"},
             "results": {"type": "path"},
         },
-        required_one_of=[("domains", "document")],
-        mutually_exclusive=[("domains", "document")],
+        required_one_of=[("domains", "domains_file", "document")],
+        mutually_exclusive=[("domains", "domains_file", "document")],
         required_if=[("prove", True, ("document",))],
         supports_check_mode=True,
     )

@@ -102,7 +102,7 @@ def beside_checkdmarc(
     alone = min(count, ALONE)
     addresses = {"mta-sts": lab.addresses["web1"]}
     for number in range(1, alone + 1):
-        addresses |= {host: lab.addresses.get(host.split(".")[0], lab.addresses["mx2"]) for host in mx_of(number)}
+        addresses |= {host: lab.addresses.get(host.partition(".")[0], lab.addresses["mx2"]) for host in mx_of(number)}
     command = [*prefix, str(python), str(HERE / "peer_checkdmarc.py"), lab.addresses["ns1"], json.dumps(addresses)]
     trusted = {"SSL_CERT_FILE": str(lab.ca_file), "REQUESTS_CA_BUNDLE": str(lab.ca_file)}
     told = subprocess.run(

@@ -71,7 +71,7 @@ def _carry(delay: float) -> None:
     waiting: deque[tuple[float, int, bytes]] = deque()
     while True:
         timeout = max(0.0, waiting[0][0] - time.monotonic()) if waiting else None
-        readable, _, _ = select.select([0, outside, inside], [], [], timeout)
+        readable = select.select([0, outside, inside], [], [], timeout)[0]
         if 0 in readable:
             return
         due = time.monotonic() + delay

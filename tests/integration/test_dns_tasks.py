@@ -97,7 +97,9 @@ def test_changes(role: Role, name: str) -> None:
         role.named.put("example.com", names[change], 300, first[0], *texts)
 
     def answers() -> dict[str, list[str]]:
-        return {change: role.named.lookup(names[change], then[0]) for change, (_, then, _) in CHANGES.items()}
+        return {
+            change: role.named.lookup(names[change], then[0]) for change, (_before, then, _after) in CHANGES.items()
+        }
 
     sets = [wanted(names[change], *then) for change, (_first, then, _answer) in CHANGES.items()]
     before = answers()

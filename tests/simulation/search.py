@@ -143,7 +143,7 @@ def as_text(value: t.Any) -> str:
 
 
 def main() -> int:
-    description, _, _ = (__doc__ or "").partition("\n")
+    description = (__doc__ or "").partition("\n")[0]
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("mutants", metavar="MUTANT", nargs="*", help="a name in mutants.py (default: all)")
     parser.add_argument("--examples", type=int, default=6000, help="how many stories are tried for each (%(default)s)")

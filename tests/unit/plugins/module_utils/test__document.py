@@ -66,7 +66,7 @@ def test_what_a_module_tells_is_written_with_its_host(tmp_path: Path) -> None:
     path = str(tmp_path / "web1.json")
     document = {"counts": {"ok": 1}, "text": "grün \x1b \ud800"}
     assert told({"results": None}, **document) == document
-    (text,) = told({"results": path}, **document).values()
+    text = told({"results": path}, **document)["results_document"]
     write_told(path, "web1", text)
     assert read_document(path) == {"host": "web1", **document}
     assert dict(Documents(str(tmp_path))) == {"web1": {"host": "web1", **document}}
