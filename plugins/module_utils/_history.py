@@ -102,11 +102,17 @@ class History:
                 hold(forgotten(served.since, max(forgotten_max_age, served.policy.max_age)))
         return tuple(one for one in longest.values() if one.expires > now)
 
-    def with_found(self, policy: t.Optional[Policy], now: dt.datetime) -> tuple[History, t.Optional[Served]]:
-        """This history and, if senders get a policy that no policy host serves, that one: it is served until now."""
-        if policy is None or any(policy == served.policy for served in self.served if served.until is None):
+    def with_found(
+        self, policy: t.Optional[Policy], now: dt.datetime, *, elsewhere: bool
+    ) -> tuple[History, t.Optional[Served]]:
+        """This history and, if senders get a policy that no policy host serves, that one: it is served until now.
+
+        C(elsewhere): senders are led to others. What these serve does not end with what a policy host serves alike.
+        """
+        ours = any(policy == served.policy for served in self.served if served.until is None)
+        if policy is None or (ours and not elsewhere):
             return self, None
-        found = Served("elsewhere", policy, now, now + ELSEWHERE_LASTS, after_unknown=True)
+        found = Served("elsewhere", policy, now, now + ELSEWHERE_LASTS, after_unknown=not ours)
         return replace(self, served=(*self.served, found)), found
 
 

@@ -119,6 +119,8 @@ class _Found:
 
     policy: Policy
     until: int
+    # A policy host does not serve it, too, so that nothing is known of what was there before.
+    after_unknown: bool
 
 
 @dataclass(frozen=True)
@@ -299,7 +301,7 @@ class Ledger:
                 continue
             key, until = (entry.domain, _digest_of(entry.found.policy)), max(entry.found.until, at)
             if key not in known:
-                rows.append(_row(*key, entry.found.policy, at, until, after_unknown=True))
+                rows.append(_row(*key, entry.found.policy, at, until, after_unknown=entry.found.after_unknown))
             elif known[key][0] < until:
                 longer.append((until, known[key][1]))
         self._connection.executemany("UPDATE policies SET until = ? WHERE rowid = ?", longer)
@@ -475,7 +477,7 @@ def _entry(entry: t.Mapping[str, t.Any]) -> _Entry:
             entry["domain"],
             _policy(entry) if entry["serve"] else None,
             bool(entry.get("after_unknown")),
-            None if found is None else _Found(_policy(found), time_seconds(found["until"])),
+            None if found is None else _Found(_policy(found), time_seconds(found["until"]), found["after_unknown"]),
             None if conditions is None else {name: time_seconds(since) for name, since in conditions.items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -110,6 +110,7 @@ def _entry(desired: Desired, decision: Decision, observed: t.Optional[Observed])
             "mx": list(found.policy.mx),
             "max_age": found.policy.max_age,
             "until": _text(found.until),
+            "after_unknown": found.after_unknown,
         }
         if found
         else None,

@@ -163,6 +163,7 @@ def test_policies_of_a_plan_are_removed(tmp_path: Path, directory: Path) -> None
 def test_the_ledger_keeps_what_a_plan_knows(tmp_path: Path, directory: Path) -> None:
     """The controller's time counts for what it decided; U-labels and a policy of others go through."""
     found = {"mode": "enforce", "mx": ["mx.other.example"], "max_age": 9, "until": "2026-11-24T10:00:00+00:00"}
+    found["after_unknown"] = True
     conditions = {"testing": "2026-11-20T10:00:00+00:00"}
     document = plan(
         tmp_path / "plan.json",

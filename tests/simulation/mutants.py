@@ -39,6 +39,7 @@ CURRENT, OUTSTANDING = History.current, History.outstanding
 KEPT_PATTERNS, TESTING_PERIOD = _lifecycle.kept_patterns, _lifecycle.testing_period
 MX_FAILURES, WAS_ENFORCING = _lifecycle.mx_failures, _lifecycle.was_enforcing
 LEAVE_WITH, WITHDRAW = _lifecycle._policy_to_leave_with, _lifecycle._withdraw
+WITH_FOUND = History.with_found
 HISTORY_OF = _evidence.Histories.of
 OBSERVED_OF, PROOF = _evidence.observed_of, _evidence._proof
 ENTRY, MAKE_PLAN, RECORD_SETS = _plan._entry, _plan.make_plan, WantedRecords._record
@@ -67,6 +68,18 @@ def outstanding_of_what_is_there(
 
 def history_of_the_aware(self: _evidence.Histories, domain: str) -> History:
     return replace(HISTORY_OF(self, domain), unaware=False)
+
+
+def found_nowhere(self: History, _policy: t.Optional[Policy], _now: dt.datetime, *, elsewhere: bool) -> t.Any:
+    del elsewhere
+    return self, None
+
+
+def found_where_we_do_not_serve_it(
+    self: History, policy: t.Optional[Policy], now: dt.datetime, *, elsewhere: bool
+) -> t.Any:
+    del elsewhere
+    return WITH_FOUND(self, policy, now, elsewhere=False)
 
 
 def current_and_interrupted(self: History, now: dt.datetime) -> tuple[Policy, ...]:
@@ -179,7 +192,9 @@ MUTANTS: dict[str, list[Patch]] = {
     "a policy host that knows nothing lost nothing": [(_evidence.Histories, "of", history_of_the_aware)],
     "what was only written down was served": [(History, "current", current_and_interrupted)],
     "what is forgotten was harmless": [(_lifecycle, "_is_forgotten", returning(False))],
-    "policies of others do not count": [(History, "with_found", lambda self, _policy, _now: (self, None))],
+    "policies of others do not count": [(History, "with_found", found_nowhere)],
+    "what others serve, too, ends with what we serve": [(History, "with_found", found_where_we_do_not_serve_it)],
+    "senders are led to whatever we serve": [(_lifecycle, "_serves_another", returning(False))],
     "patterns are dropped at once": [(_lifecycle, "kept_patterns", returning(((), {}, ())))],
     "patterns are dropped when the host is out of DNS": [
         (_lifecycle, "kept_patterns", with_empty_caches(KEPT_PATTERNS))

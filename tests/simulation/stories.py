@@ -50,6 +50,27 @@ STORIES: dict[str, Story] = {
         ("overtake", {"stop": 1, "number": 1, "change": {"state": "absent"}}),
     ),
     "policies of others do not count": (("begin", {"starts": ("legacy testing",)}),),
+    "what others serve, too, ends with what we serve": (
+        ("begin", {"hosts": 1, "starts": ("legacy enforce",)}),
+        ("roll_out", {}),
+        ("edit", {"change": {"state": "absent"}}),
+        ("edit", {"change": {"replace_foreign": True}}),
+        ("roll_out", {"wait": DAY}),
+        ("roll_out", {"wait": "due"}),
+    ),
+    "senders are led to whatever we serve": (
+        ("begin", {"hosts": 1, "starts": ("legacy enforce",)}),
+        ("roll_out", {}),
+        ("roll_out", {"wait": DAY}),
+        ("roll_out", {"wait": 7 * DAY, "trouble": Trouble(probe="https")}),
+        ("edit", {"change": {"mode": "testing"}}),
+        ("roll_out", {}),
+        ("edit", {"change": None}),
+        ("edit", {"change": {"mx": ("mx1.example.net",)}}),
+        # The operator's next run dies when it has led senders to us.
+        ("roll_out", {"stop": 1}),
+        ("roll_out", {"wait": DAY}),
+    ),
     "patterns are dropped at once": (
         ("begin", {"starts": ("legacy enforce",)}),
         ("overtake", {"stop": 1, "change": {"mx": ("mx2.example.net",)}}),

@@ -132,7 +132,13 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Document:
     path = tmp_path_factory.mktemp("ledger") / "ledger.sqlite3"
     yesterday = NOW - dt.timedelta(days=1)
     found = Policy("enforce", ("*.mail.example.org",), 2592000)
-    elsewhere = {"mode": found.mode, "mx": list(found.mx), "max_age": found.max_age, "until": NOW.isoformat()}
+    elsewhere = {
+        "mode": found.mode,
+        "mx": list(found.mx),
+        "max_age": found.max_age,
+        "until": NOW.isoformat(),
+        "after_unknown": True,
+    }
     told = {"domain": "example.com", "mode": "testing", "mx": list(MX), "max_age": 86400, "after_unknown": False}
     entry = {**told, "serve": True, "remove": False, "found": elsewhere, "conditions": {"ready": yesterday.isoformat()}}
     with Ledger(path) as opened:

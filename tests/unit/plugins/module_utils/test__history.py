@@ -149,14 +149,22 @@ def test_what_the_policy_hosts_serve_is_not_found_elsewhere(
     served: tuple[Served, ...], policy: t.Optional[Policy]
 ) -> None:
     history = History(served)
-    assert history.with_found(policy, NOW) == (history, None)
+    assert history.with_found(policy, NOW, elsewhere=False) == (history, None)
+
+
+def test_what_others_serve_alike_does_not_end_with_what_we_serve() -> None:
+    """Its own past is told by what was found first; only its end is another one."""
+    history, found = History((row(TESTING),)).with_found(TESTING, NOW, elsewhere=True)
+    assert found == Served("elsewhere", TESTING, NOW, NOW + DAY)
+    assert history.served == (row(TESTING), found)
+    assert History(()).with_found(None, NOW, elsewhere=True) == (History(()), None)
 
 
 @pytest.mark.parametrize("served", [(), (row(TESTING),), (row(ENFORCE, until=DAY),)])
 def test_what_is_found_elsewhere_may_be_fetched_for_a_day_and_what_was_before_it_is_not_known(
     served: tuple[Served, ...],
 ) -> None:
-    history, found = History(served, {"ready": NOW}).with_found(ENFORCE, NOW)
+    history, found = History(served, {"ready": NOW}).with_found(ENFORCE, NOW, elsewhere=True)
     assert found is not None
     assert (found.policy, found.since, found.until, found.after_unknown) == (ENFORCE, NOW, NOW + DAY, True)
     assert history == History((*served, found), {"ready": NOW})

@@ -62,7 +62,13 @@ def unserved(domain: str = "a.example", **more: t.Any) -> Entry:
 
 def found(name: str, until: int) -> Entry:
     one = policy(name)
-    return {"mode": one.mode, "mx": list(one.mx), "max_age": one.max_age, "until": time_text(until)}
+    return {
+        "mode": one.mode,
+        "mx": list(one.mx),
+        "max_age": one.max_age,
+        "until": time_text(until),
+        "after_unknown": True,
+    }
 
 
 NAMES = {policy_id(body(name)): name for name in ("t", "t2", "e", "e2", "n")}
@@ -711,6 +717,7 @@ def test_what_others_serve_does_not_fill_the_ledger() -> None:
     with Ledger(":memory:") as ledger:
         for number in range(50):
             found = {"mode": "enforce", "mx": [f"mx{number}.example"], "max_age": 86400, "until": time_text(number + 9)}
+            found["after_unknown"] = True
             ledger.record([entry_of("a.example", found=found)], {}, number)
         rows = ledger.describe()["domains"]["a.example"]["served"]
     assert len(rows) == FOUND_LIMIT

@@ -388,7 +388,7 @@ def test_the_plan_says_for_when_it_was_decided() -> None:
 def test_a_policy_of_others_is_in_the_plan() -> None:
     seen = observed(addresses=["192.0.2.7"], policy=policy("enforce", 604800), records=[OURS], record_id="1")
     (entry,) = planned(observed=seen)["domains"]
-    assert entry["found"] == {**policy("enforce", 604800), "until": "2026-11-24T10:00:00+00:00"}
+    assert entry["found"] == {**policy("enforce", 604800), "until": "2026-11-24T10:00:00+00:00", "after_unknown": True}
     # A ledger that knows nothing of the domain has missed what came before.
     assert entry["after_unknown"]
     seen = observed(addresses=[], records=[OURS], record_id="1")
