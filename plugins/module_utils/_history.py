@@ -107,8 +107,13 @@ class History:
     ) -> tuple[History, t.Optional[Served]]:
         """This history and, if senders get a policy that no policy host serves, that one: it is served until now.
 
-        C(elsewhere): senders are led to others. What these serve does not end with what a policy host serves alike.
+        C(elsewhere): senders are led to others. What these serve does not end with what a policy host serves alike, and
+        where it cannot be seen now, it is taken to be what was found last.
         """
+        if policy is None and elsewhere:
+            before = [one for one in self.served if one.after_unknown and one.until is not None]
+            held = [one for one in before if expiry(one.until or now, one.policy.max_age) > now]
+            policy = max(held, key=lambda one: one.until or now).policy if held else None
         ours = any(policy == served.policy for served in self.served if served.until is None)
         if policy is None or (ours and not elsewhere):
             return self, None

@@ -82,7 +82,7 @@ def decide(desired: Desired, history: History, observed: t.Optional[Observed], n
     if history.frozen:
         current = history.current(now)
         return Decision("pending", current[0] if current else None, history.frozen, now)
-    past, found = history.with_found(observed.policy, now, elsewhere=observed.address != ADDRESS_OURS)
+    past, found = history.with_found(observed.policy, now, elsewhere=observed.address == ADDRESS_ELSEWHERE)
     step = _withdraw if desired.state == "absent" else _publish
     return step(_Case(desired, past, observed, now, found))
 
@@ -167,21 +167,12 @@ def _publish(case: _Case) -> Decision:
         now,
         serve=True,
         record=KEEP if blocking else ANNOUNCE,
-        certificate=may_ask_for_certificate(desired, observed, standing) and not _serves_another(case, wanted),
+        certificate=may_ask_for_certificate(desired, observed, standing),
         tlsrpt=reports.uris,
         conditions=conditions,
         found=case.found,
         after_unknown=observed.records != (),
     )
-
-
-def _serves_another(case: _Case, wanted: Policy) -> bool:
-    """Whether senders, who are led to others, would meet another policy at ours: first it is replaced.
-
-    A run that dies in between would have lowered, without a trace, what the others enforce.
-    """
-    ours = {served.policy for served in case.past.served if served.until is None}
-    return case.found is not None and bool(ours - {wanted})
 
 
 def _wanted_policy(desired: Desired, mode: str = "", mx: tuple[str, ...] = ()) -> t.Optional[Policy]:

@@ -82,6 +82,10 @@ def found_where_we_do_not_serve_it(
     return WITH_FOUND(self, policy, now, elsewhere=False)
 
 
+def found_where_it_is_seen(self: History, policy: t.Optional[Policy], now: dt.datetime, *, elsewhere: bool) -> t.Any:
+    return (self, None) if policy is None else WITH_FOUND(self, policy, now, elsewhere=elsewhere)
+
+
 def current_and_interrupted(self: History, now: dt.datetime) -> tuple[Policy, ...]:
     return (*CURRENT(self, now), *(one.policy for one in self.served if one.interrupted))
 
@@ -194,7 +198,7 @@ MUTANTS: dict[str, list[Patch]] = {
     "what is forgotten was harmless": [(_lifecycle, "_is_forgotten", returning(False))],
     "policies of others do not count": [(History, "with_found", found_nowhere)],
     "what others serve, too, ends with what we serve": [(History, "with_found", found_where_we_do_not_serve_it)],
-    "senders are led to whatever we serve": [(_lifecycle, "_serves_another", returning(False))],
+    "what others serve ends where it is not seen": [(History, "with_found", found_where_it_is_seen)],
     "patterns are dropped at once": [(_lifecycle, "kept_patterns", returning(((), {}, ())))],
     "patterns are dropped when the host is out of DNS": [
         (_lifecycle, "kept_patterns", with_empty_caches(KEPT_PATTERNS))

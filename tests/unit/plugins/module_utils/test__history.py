@@ -160,6 +160,19 @@ def test_what_others_serve_alike_does_not_end_with_what_we_serve() -> None:
     assert History(()).with_found(None, NOW, elsewhere=True) == (History(()), None)
 
 
+def test_what_others_serve_and_cannot_be_seen_is_what_was_found_last() -> None:
+    older = row(TESTING, 9 * DAY, until=8 * DAY, after_unknown=True)
+    last = row(ENFORCE, 7 * DAY, until=6 * DAY, after_unknown=True)
+    ours = row(TESTING, 5 * DAY, until=DAY)
+    history, found = History((older, last, ours)).with_found(None, NOW, elsewhere=True)
+    assert found == Served("elsewhere", ENFORCE, NOW, NOW + DAY, after_unknown=True)
+    assert history.served == (older, last, ours, found)
+    # Nobody can hold it any more, or nobody is led there.
+    gone = row(ENFORCE, 99 * DAY, until=40 * DAY, after_unknown=True)
+    assert History((gone, ours)).with_found(None, NOW, elsewhere=True)[1] is None
+    assert History((last,)).with_found(None, NOW, elsewhere=False)[1] is None
+
+
 @pytest.mark.parametrize("served", [(), (row(TESTING),), (row(ENFORCE, until=DAY),)])
 def test_what_is_found_elsewhere_may_be_fetched_for_a_day_and_what_was_before_it_is_not_known(
     served: tuple[Served, ...],
