@@ -143,7 +143,7 @@ def _has_many(value: t.Any) -> bool:
 
 def told(params: t.Mapping[str, t.Any], **document: t.Any) -> Document:
     """What a module returns of a document: all of it or, for O(results), one text, which costs Ansible little."""
-    return document if params["results"] is None else {"results_document": json.dumps(document)}
+    return document if params["results"] is None else {"results_document": json.dumps(document, separators=(",", ":"))}
 
 
 def write_told(path: str, host: str, text: str) -> None:
