@@ -106,5 +106,5 @@ def test_so_many_bytes_over_ssh(runs: Runs, kind: Kind, most: int) -> None:
 
 @pytest.mark.parametrize(("kind", "most"), [("cold", 1900), ("unchanged", 1500)])
 def test_so_many_bytes_through_callbacks(runs: Runs, kind: Kind, most: int) -> None:
-    """1680 and 1370, with the arguments and the results of all modules, as SSH logs them: with each quote in three bytes."""
+    """1680 and 1370, with the arguments and results of all modules, as SSH logs them: each quote in three bytes."""
     assert runs.each(kind, "told") < most
