@@ -14,7 +14,6 @@ import os
 import ssl
 import stat
 import tempfile
-import threading
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,6 @@ from ._webroot import each_by_itself, write_file
 
 MODE = 0o640
 SUFFIX = ".pem"
-# Of each thread, which is faster than a new context for each file.
-_own = threading.local()
 
 
 class CertificateError(Exception):
@@ -82,14 +79,13 @@ class Store:
 
 def check_pem(pem: bytes) -> None:
     """Raises L(CertificateError) unless this is a chain with the key that belongs to it."""
-    if not hasattr(_own, "context"):
-        _own.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     descriptor, path = tempfile.mkstemp()
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(pem)
+        # A new context each time: one keeps what it has, and a key of an earlier file could pass for that of this one.
         # A password callback that gives none: an encrypted key must be an error, not a question.
-        _own.context.load_cert_chain(path, password=lambda: "")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, password=lambda: "")
     except (ssl.SSLError, ValueError) as error:
         reason = str(getattr(error, "reason", None) or error).lower().replace("_", " ")
         raise CertificateError(f"certificate and key are not usable together: {reason}") from None

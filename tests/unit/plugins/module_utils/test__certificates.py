@@ -66,6 +66,14 @@ def test_what_nginx_could_not_use(pem: bytes, reason: str) -> None:
         check_pem(pem)
 
 
+def test_a_key_of_another_file_does_not_pass_for_that_of_this_one() -> None:
+    rsa = AUTHORITY.issue_cert("mta-sts.example.org", key_type=trustme.KeyType.RSA)
+    rsa_chain = b"".join(blob.bytes() for blob in rsa.cert_chain_pems)
+    check_pem(CHAIN + KEY)
+    with pytest.raises(CertificateError):
+        check_pem(rsa_chain + KEY)
+
+
 def files(directory: Path, **contents: bytes) -> tuple[str, str]:
     for name, content in contents.items():
         (directory / name.replace("_", ".")).write_bytes(content)
