@@ -114,6 +114,13 @@ def test_what_was_seen_not_to_be_there_may_have_come(server: str, call: Caller) 
     assert statuses(call(sets[1:3])) == ["ok", "ok"]
 
 
+def test_a_zone_that_was_seen_elsewhere_is_looked_for(server: str, call: Caller) -> None:
+    """Others may cut the zones otherwise than the server that is updated."""
+    name = f"a.cut.{ZONE}"
+    assert statuses(call([record_set(name, "TXT", "x", expected=[], zone=f"cut.{ZONE}")])) == ["changed"]
+    assert started[server].answer(name, "TXT") == ['300 "x"']
+
+
 @pytest.mark.parametrize("check", [True, False])
 def test_a_key_is_tried_before_sets_are_created_without_a_look(server: str, call: Caller, check: bool) -> None:
     secret = base64.b64encode(b"wrong" * 6).decode()

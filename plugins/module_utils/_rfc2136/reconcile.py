@@ -191,7 +191,7 @@ class Reconciler:
         elif len(units) > 1 and rcode not in ABOUT_THE_ZONE:
             for unit in units:
                 await self._update(zone, [unit])
-        elif rcode in PREREQUISITE_FAILED:
+        elif rcode in PREREQUISITE_FAILED or (rcode == "NOTAUTH" and not self._new.isdisjoint(record_sets)):
             await self._look_again(record_sets)
         else:
             for one in record_sets:
@@ -201,6 +201,9 @@ class Reconciler:
         """Find out why sets are not what they were taken for."""
         if not self._new.isdisjoint(record_sets):
             self._new.difference_update(record_sets)
+            for one in record_sets:
+                # Others may cut the zones otherwise than this server does.
+                one.zone = None
             await self._look_at(record_sets)
             await self._update_zones(record_sets)
         elif any(one.wildcard is not None for one in record_sets):
