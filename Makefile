@@ -28,7 +28,7 @@ demo: setup ## roll MTA-STS out to real servers in containers, and look at the r
 
 test: setup packages ## everything that CI runs; each part shows what it said when it has ended
 	# Side by side, as molecule mostly waits for its hosts; the rest takes the time that it leaves.
-	$(MAKE) --no-print-directory --jobs=3 --output-sync=target NICE='nice -n 15' molecule-1 molecule-2 lint unit simulation sanity integration
+	$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target NICE='nice -n 15' molecule-1 molecule-2 lint unit simulation sanity integration
 
 lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	ruff check .

@@ -44,7 +44,8 @@ directory = '/var/lib/mta-sts/policies'
 def publishing():
     for link in glob.glob('/proc/[0-9]*/fd/*'):
         try:
-            if os.readlink(link) == directory:
+            # Who only reads the policies opens their directory, too.
+            if os.readlink(link) == directory and 'FLOCK' in open(link.replace('/fd/', '/fdinfo/')).read():
                 return int(link.split('/')[2])
         except OSError:
             pass
