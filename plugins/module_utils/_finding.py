@@ -486,7 +486,9 @@ class Finding:
 
 def printable(text: str, limit: int = SEEN_LIMIT) -> str:
     """Text from the network, bounded, on one line and without control characters."""
-    clean = "".join(char if char.isprintable() else "?" for char in text[: limit + 1])
+    clean = text[: limit + 1]
+    if not clean.isprintable():
+        clean = "".join(char if char.isprintable() else "?" for char in clean)
     return clean if len(clean) <= limit else clean[: limit - 3] + "..."
 
 

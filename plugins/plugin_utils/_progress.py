@@ -31,7 +31,8 @@ class ProgressDisplay:
         self._interval = interval or (ON_A_TERMINAL if ansible.utils.color.ANSIBLE_COLOR else IN_A_LOG)
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._show, daemon=True)
-        self._began: dict[str, float] = {}
+        # When something was first told of, and how much of it was done by then.
+        self._began: dict[str, tuple[float, int]] = {}
 
     def __enter__(self) -> ProgressDisplay:
         self._thread.start()
@@ -57,7 +58,7 @@ class ProgressDisplay:
         except (OSError, ValueError, KeyError):
             # It has told nothing yet.
             return ""
-        # The second thing that is looked at begins when the first is done.
-        since = self._began.setdefault(what, time.monotonic() - self._interval if self._began else began)
-        rate = done / max(time.monotonic() - since, 0.1)
+        # What domains share is looked at beside them, and told of when they are done.
+        since, before = self._began.setdefault(what, (time.monotonic(), done) if self._began else (began, 0))
+        rate = (done - before) / max(time.monotonic() - since, 0.1)
         return f"  {done:,} of {total:,} {what}, {rate:,.0f} a second, {broken:,} broken so far"

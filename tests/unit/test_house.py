@@ -56,7 +56,8 @@ NETWORK = {
     "_probe.message",
     "_probe.mx",
 }
-NETWORK |= {"_probe.proof", "_probe.sender", "_probe.smtp", "_probe.tls", "_probe.transport", "_probe.workers"}
+NETWORK |= {"_probe.proof", "_probe.sender", "_probe.smtp", "_probe.tls", "_probe.tls_stream"}
+NETWORK |= {"_probe.transport", "_probe.workers"}
 NETWORK |= {f"_record_sets.{name}" for name in ("answers", "authorities", "record_set", "server", "task")}
 NETWORK |= {f"_lexicon.{name}" for name in ("content", "provider", "reconcile", "redaction")}
 NETWORK |= {"_rfc2136.reconcile", "_rfc2136.update_message"}

@@ -55,10 +55,10 @@ def local_addresses(texts: t.Sequence[str]) -> tuple[str, ...]:
 
 @contextlib.asynccontextmanager
 async def connected(
-    address: str, port: int, reach: Reach, **options: t.Any
+    address: str, port: int, reach: Reach
 ) -> t.AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection that is cut in the end. Raises what asyncio.open_connection does."""
-    reader, writer = await asyncio.open_connection(address, port, local_addr=_local(address, reach.sources), **options)
+    reader, writer = await asyncio.open_connection(address, port, local_addr=local_address(address, reach.sources))
     try:
         yield reader, writer
     finally:
@@ -67,7 +67,8 @@ async def connected(
             writer.transport.abort()
 
 
-def _local(address: str, sources: t.Sequence[str]) -> t.Optional[tuple[str, int]]:
+def local_address(address: str, sources: t.Sequence[str]) -> t.Optional[tuple[str, int]]:
+    """Where to connect to an address from, if that matters, at any port."""
     version = ipaddress.ip_address(address).version
     return next(((source, 0) for source in sources if ipaddress.ip_address(source).version == version), None)
 

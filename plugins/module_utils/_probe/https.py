@@ -17,8 +17,9 @@ import ssl
 import time
 import typing as t
 
-from .connect import Reach, connected, error_text
-from .tls import Session, certificate_code, check_name, session_of, tls_reason
+from .connect import Reach, error_text
+from .tls import Session, certificate_code, session_of, tls_reason
+from .tls_stream import TlsStream, tls_connected
 
 PATH = "/.well-known/mta-sts.txt"
 USER_AGENT = "postmaster.mta_sts"
@@ -57,28 +58,27 @@ async def fetch_policy(name: str, address: str, context: ssl.SSLContext, reach: 
     """
     begin = time.monotonic()
     with _failures(reach):
-        async with asyncio.timeout(reach.timeout), _connected(name, address, context, reach) as (reader, writer):
-            session = session_of(writer.get_extra_info("ssl_object"))
-            writer.write(
+        async with asyncio.timeout(reach.timeout), _connected(name, address, context, reach) as stream:
+            await stream.write(
                 f"GET {PATH} HTTP/1.1\r\nHost: {name}\r\nUser-Agent: {USER_AGENT}\r\n"
                 "Accept: text/plain\r\nConnection: close\r\n\r\n".encode("ascii")
             )
-            body = await _body(reader, await _headers(reader))
-    return Fetched(body, session, time.monotonic() - begin)
+            answer = _Answer(stream)
+            body = await _body(answer, await _headers(answer))
+            return Fetched(body, session_of(stream.connection), time.monotonic() - begin)
 
 
 async def shake_hands(name: str, address: str, context: ssl.SSLContext, reach: Reach) -> Session:
     """A TLS session with a policy host, and nothing more. Raises L(FetchFailure)."""
     with _failures(reach):
-        async with asyncio.timeout(reach.timeout), _connected(name, address, context, reach) as (_reader, writer):
-            return session_of(writer.get_extra_info("ssl_object"))
+        async with asyncio.timeout(reach.timeout), _connected(name, address, context, reach) as stream:
+            return session_of(stream.connection)
 
 
 def _connected(
     name: str, address: str, context: ssl.SSLContext, reach: Reach
-) -> contextlib.AbstractAsyncContextManager[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    check_name(name, context)
-    return connected(address, reach.https_port, reach, ssl=context, server_hostname=name, limit=HEAD_LIMIT)
+) -> contextlib.AbstractAsyncContextManager[TlsStream]:
+    return tls_connected(name, address, reach.https_port, context, reach)
 
 
 @contextlib.contextmanager
@@ -97,16 +97,60 @@ def _failures(reach: Reach) -> t.Iterator[None]:
         raise FetchFailure("policy-unreachable", error_text(error)) from None
 
 
-async def _headers(reader: asyncio.StreamReader) -> http.client.HTTPMessage:
+class _Answer:
+    """What comes, by lines and by numbers of bytes."""
+
+    def __init__(self, stream: TlsStream) -> None:
+        self._stream = stream
+        self._received = bytearray()
+
+    async def line(self) -> bytes:
+        """A line with its end. Raises L(FetchFailure) for one that is too long, and for half a one."""
+        while not (end := self._received.find(b"\n") + 1):
+            if len(self._received) > HEAD_LIMIT:
+                raise FetchFailure("policy-http", f"the header is larger than {HEAD_LIMIT // 1024} KiB")
+            await self._more()
+        return self._take(end)
+
+    async def exactly(self, count: int) -> bytes:
+        """So many bytes. Raises L(FetchFailure) where there are fewer."""
+        while len(self._received) < count:
+            try:
+                await self._more()
+            except EOFError:
+                raise FetchFailure("policy-http", "the connection was closed before the whole policy came") from None
+        return self._take(count)
+
+    async def rest(self) -> bytes:
+        """All until the other side is done. Raises L(FetchFailure) for more than a policy may have."""
+        with contextlib.suppress(EOFError):
+            while len(self._received) <= BODY_LIMIT:
+                await self._more()
+            raise _too_large()
+        return bytes(self._received)
+
+    def _take(self, count: int) -> bytes:
+        part = bytes(self._received[:count])
+        del self._received[:count]
+        return part
+
+    async def _more(self) -> None:
+        part = await self._stream.read()
+        if not part:
+            raise EOFError
+        self._received += part
+
+
+async def _headers(answer: _Answer) -> http.client.HTTPMessage:
     """The header fields of an answer that a sender takes a policy from (RFC 8461 3.3)."""
-    status_line = await _line(reader)
+    status_line = await answer.line()
     status = _STATUS.fullmatch(status_line)
     if not status:
         text = status_line[:60].decode("ascii", "backslashreplace").rstrip()
         raise FetchFailure("policy-http", f"not an HTTP answer: {text}")
     head = b""
     while not head.endswith(tuple(b"\n" + blank for blank in _BLANK)) and head not in _BLANK:
-        head += await _line(reader)
+        head += await answer.line()
         if len(head) > HEAD_LIMIT:
             raise FetchFailure("policy-http", f"the header is larger than {HEAD_LIMIT // 1024} KiB")
     try:
@@ -128,33 +172,27 @@ async def _headers(reader: asyncio.StreamReader) -> http.client.HTTPMessage:
     return headers
 
 
-async def _body(reader: asyncio.StreamReader, headers: http.client.HTTPMessage) -> bytes:
+async def _body(answer: _Answer, headers: http.client.HTTPMessage) -> bytes:
     """The body, framed as RFC 9112 6.3 says, and no byte awaited beyond it."""
     transfer = headers.get("Transfer-Encoding", "").strip().lower()
     length = headers.get("Content-Length", "").strip()
     if transfer == "chunked":
-        return await _chunks(reader)
+        return await _chunks(answer)
     if transfer:
         raise FetchFailure("policy-http", f"Transfer-Encoding {transfer!r}")
     if not length:
-        body = bytearray()
-        while len(body) <= BODY_LIMIT:
-            part = await reader.read(BODY_LIMIT)
-            if not part:
-                return bytes(body)
-            body += part
-        raise _too_large()
+        return await answer.rest()
     if not (length.isascii() and length.isdigit()):
         raise FetchFailure("policy-http", f"Content-Length {length!r}")
     if len(length) > len(str(BODY_LIMIT)) or int(length) > BODY_LIMIT:
         raise _too_large()
-    return await _exactly(reader, int(length))
+    return await answer.exactly(int(length))
 
 
-async def _chunks(reader: asyncio.StreamReader) -> bytes:
+async def _chunks(answer: _Answer) -> bytes:
     body, framing = bytearray(), 0
     while True:
-        line = await _line(reader)
+        line = await answer.line()
         framing += len(line)
         if framing > HEAD_LIMIT:
             # Nobody may make a probe work without end: single bytes, or much that is said of each chunk.
@@ -168,23 +206,9 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
             return bytes(body)
         if len(body) + count > BODY_LIMIT:
             raise _too_large()
-        body += await _exactly(reader, count)
-        if await _line(reader) not in _BLANK:
+        body += await answer.exactly(count)
+        if await answer.line() not in _BLANK:
             raise FetchFailure("policy-http", "the chunks of the body are garbled")
-
-
-async def _line(reader: asyncio.StreamReader) -> bytes:
-    try:
-        return await reader.readuntil(b"\n")
-    except asyncio.LimitOverrunError:
-        raise FetchFailure("policy-http", f"the header is larger than {HEAD_LIMIT // 1024} KiB") from None
-
-
-async def _exactly(reader: asyncio.StreamReader, count: int) -> bytes:
-    try:
-        return await reader.readexactly(count)
-    except asyncio.IncompleteReadError:
-        raise FetchFailure("policy-http", "the connection was closed before the whole policy came") from None
 
 
 def _too_large() -> FetchFailure:

@@ -24,5 +24,3 @@ class Means:
     # For all connections but those of DNS.
     turns: asyncio.Semaphore
     now: dt.datetime
-    # How many event loops look at the same world.
-    processes: int = 1

@@ -67,12 +67,13 @@ class _Address:
 
 
 class MxProbe:
-    """Looks at MX hosts, and is one of C(processes) that do."""
+    """Looks at MX hosts; the only one that does, as they take but so many connections at a time."""
 
     def __init__(self, means: Means) -> None:
         self._means = means
-        at_once = max(1, CONNECTIONS_TO_AN_MX_HOST // means.processes)
-        self._addresses: defaultdict[str, _Address] = defaultdict(lambda: _Address(asyncio.Semaphore(at_once)))
+        self._addresses: defaultdict[str, _Address] = defaultdict(
+            lambda: _Address(asyncio.Semaphore(CONNECTIONS_TO_AN_MX_HOST))
+        )
 
     async def look_at(self, host: str, seen: MxHost) -> None:
         """What every sender meets at a host."""

@@ -79,7 +79,7 @@ async def _prove_all(
         except Exception as error:
             fetched, failures = 0, [_failure(host, probe_failure(domain, error)) for host in (*hosts, "public")]
         failed = {failure["host"] for failure in failures}
-        told(bool(failures))
+        told(bool(failures), ())
         proved = [host for host in hosts if host not in failed]
         return {"id": policy_id(body), "fetched": fetched, "proved": proved, "failures": failures}
 

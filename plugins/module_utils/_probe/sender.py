@@ -3,16 +3,18 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Whole domains as a strict sender sees them: what DNS, HTTPS and SMTP say, composed to findings.
 
-First every domain is looked at, then, once each, what domains share: MX hosts, addresses of policy hosts, and
-hosts that take reports. Only then is it judged. Private to this collection.
+Every domain is looked at and, once each, what domains share: MX hosts, addresses of policy hosts, and hosts that
+take reports. Only then is it judged. Private to this collection.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import dataclasses
 import datetime as dt
 import functools
+import threading
 import typing as t
 from dataclasses import dataclass, field
 
@@ -28,10 +30,7 @@ from .means import Means
 from .mx import MxHost, MxProbe, incomplete_finding
 from .tls import Document, contexts
 from .transport import Server
-from .workers import Tell, Told, for_each, keep_quiet, share_out
-
-Item = t.TypeVar("Item")
-Result = t.TypeVar("Result")
+from .workers import Progress, Tell, Told, for_each, keep_quiet, share_out
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,12 @@ def observe(domains: t.Mapping[str, t.Optional[Policy]], settings: Settings) -> 
     """
     # What cannot be used is told here, and not by another process.
     contexts(settings.ca_file)
-    processes, tell = settings.processes, settings.tell
     alone = dataclasses.replace(settings, tell=keep_quiet)
-    seen = share_out("domains", [*domains.items()], functools.partial(_look_at_domains, alone), processes, tell)
-    things = _things_of(seen)
-    found = share_out("shared hosts", things, functools.partial(_look_at_shared, alone), processes, tell)
-    shared = _Shared()
-    for thing, result in zip(things, found):
-        shared.note(thing, result)
+    look = functools.partial(_look_at_domains, alone)
+    with _Shared(settings) as shared:
+        seen = share_out(
+            "domains", [*domains.items()], look, settings.processes, settings.tell, come_upon=shared.look_at
+        )
     documents = {one.domain: shared.judge(one) for one in seen}
     return {"domains": documents, "mx_hosts": {host: one.to_dict() for host, one in shared.mx_hosts.items()}}
 
@@ -86,29 +83,26 @@ def probe_failure(subject: str, error: Exception) -> Finding:
 
 
 def _look_at_domains(settings: Settings, domains: t.Sequence[tuple[str, t.Optional[Policy]]], told: Told) -> list[Seen]:
-    return asyncio.run(_look_at_all(settings, told, domains, _Sender.look_at_domain))
-
-
-def _look_at_shared(settings: Settings, things: t.Sequence[Thing], told: Told) -> list[t.Any]:
-    return asyncio.run(_look_at_all(settings, told, things, _Sender.look_at_thing))
+    return asyncio.run(_look_at_all(settings, domains, told))
 
 
 async def _look_at_all(
-    settings: Settings, told: Told, items: t.Sequence[Item], look: t.Callable[[_Sender, Item], t.Awaitable[Result]]
-) -> list[Result]:
-    sender = _Sender(settings, told)
+    settings: Settings, domains: t.Sequence[tuple[str, t.Optional[Policy]]], told: Told
+) -> list[Seen]:
+    sender = _Sender(settings)
+    known: set[Thing] = set()
+
+    async def look(domain: tuple[str, t.Optional[Policy]]) -> Seen:
+        seen = await sender.look_at_domain(domain)
+        found = [thing for thing in _things_of(seen) if thing not in known]
+        known.update(found)
+        told(worst(seen.findings) == ERROR, found)
+        return seen
+
     try:
-        return await for_each(items, functools.partial(look, sender), settings.concurrency)
+        return await for_each(domains, look, settings.concurrency)
     finally:
         sender.close()
-
-
-class Thing(t.NamedTuple):
-    """Something that domains share; of an address, the name is one that it is met by."""
-
-    kind: str
-    name: str
-    address: str = ""
 
 
 MX: t.Final = "MX host"
@@ -116,38 +110,39 @@ TLS_12: t.Final = "address"
 REPORTS: t.Final = "taker of reports"
 
 
-def _things_of(seen: t.Iterable[Seen]) -> list[Thing]:
+@dataclass(frozen=True)
+class Thing:
+    """Something that domains share: a host, or an address that is met by many a C(server_name)."""
+
+    kind: str
+    name: str
+    server_name: str = field(default="", compare=False)
+
+
+def _things_of(seen: Seen) -> t.Iterator[Thing]:
     """What is to be looked at once, whoever shares it."""
-    hosts: dict[str, None] = {}
-    newest: dict[str, str] = {}
-    takers: dict[str, None] = {}
-    for one in seen:
-        if one.judged:
-            hosts.update(dict.fromkeys(host for host in one.hosts if host))
-        for address, fetched in one.fetched.items():
-            if fetched.session.version == "TLSv1.3":
-                newest[address] = f"mta-sts.{one.domain}"
-        targets = [report_target(uri) for uri in one.tlsrpt.rua[:TOLD_LIMIT]] if one.tlsrpt else []
-        takers.update(dict.fromkeys(host for scheme, host in targets if scheme == "https"))
-    return [
-        *(Thing(MX, host) for host in hosts),
-        *(Thing(TLS_12, name, address) for address, name in newest.items()),
-        *(Thing(REPORTS, host) for host in takers),
-    ]
+    if seen.judged:
+        yield from (Thing(MX, host) for host in seen.hosts if host)
+    for address, fetched in seen.fetched.items():
+        if fetched.session.version == "TLSv1.3":
+            yield Thing(TLS_12, address, f"mta-sts.{seen.domain}")
+    for uri in seen.tlsrpt.rua[:TOLD_LIMIT] if seen.tlsrpt else ():
+        scheme, host = report_target(uri)
+        if scheme == "https":
+            yield Thing(REPORTS, host)
 
 
 class _Sender:
     """What is shared while things are looked at, in one event loop."""
 
-    def __init__(self, settings: Settings, told: Told) -> None:
-        self._told = told
+    def __init__(self, settings: Settings) -> None:
         self._reach = settings.reach
         self._caa = settings.caa
         self._contexts = contexts(settings.ca_file)
         self._lookup = lookup_of(settings)
         self._turns = asyncio.Semaphore(CONNECTIONS)
         now = dt.datetime.now(dt.timezone.utc)
-        means = Means(self._lookup, self._contexts, self._reach, self._turns, now, settings.processes)
+        means = Means(self._lookup, self._contexts, self._reach, self._turns, now)
         self._domains = DomainProbe(means)
         self._mx_hosts = MxProbe(means)
 
@@ -164,19 +159,15 @@ class _Sender:
             seen.findings.append(incomplete_finding(seen.domain, self._reach))
         except Exception as error:
             seen.findings.append(probe_failure(seen.domain, error))
-        self._told(worst(seen.findings) == ERROR)
         return seen
 
     async def look_at_thing(self, thing: Thing) -> t.Any:
         """An L(MxHost), whether TLS 1.2 is offered, or what keeps a host from taking reports."""
         if thing.kind == TLS_12:
-            result: t.Any = await self._takes_12(thing.name, thing.address)
-        elif thing.kind == REPORTS:
-            result = await self._takes_reports(thing.name)
-        else:
-            result = await self._mx_host(thing.name)
-        self._told(isinstance(result, MxHost) and worst(result.findings) == ERROR)
-        return result
+            return await self._takes_12(thing.server_name, thing.name)
+        if thing.kind == REPORTS:
+            return await self._takes_reports(thing.name)
+        return await self._mx_host(thing.name)
 
     async def _mx_host(self, name: str) -> MxHost:
         seen = MxHost()
@@ -210,23 +201,65 @@ class _Sender:
         return ""
 
 
-@dataclass
 class _Shared:
-    """What was seen of the things that domains share."""
+    """What domains share: looked at from a thread of its own as soon as a domain names it, and known in the end."""
 
-    mx_hosts: dict[str, MxHost] = field(default_factory=dict)
-    # Address of a policy host -> whether it offers TLS 1.2; host that takes reports -> what keeps it from that.
-    takes_12: dict[str, bool] = field(default_factory=dict)
-    takes_reports: dict[str, str] = field(default_factory=dict)
+    def __init__(self, settings: Settings) -> None:
+        self.mx_hosts: dict[str, MxHost] = {}
+        # Address of a policy host -> whether it offers TLS 1.2; host that takes reports -> what keeps it from that.
+        self._takes_12: dict[str, bool] = {}
+        self._takes_reports: dict[str, str] = {}
+        self._sender = _Sender(settings)
+        self._turns = asyncio.Semaphore(settings.concurrency)
+        self._tell = settings.tell
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._looked: dict[Thing, concurrent.futures.Future[t.Any]] = {}
 
-    def note(self, thing: Thing, result: t.Any) -> None:
-        """Keeps what was found."""
+    def __enter__(self) -> _Shared:
+        return self
+
+    def look_at(self, things: t.Iterable[Thing]) -> None:
+        """Looks at what was not looked at yet, and waits for nothing."""
+        for thing in things:
+            if thing not in self._looked:
+                self._looked[thing] = asyncio.run_coroutine_threadsafe(self._look_at(thing), self._loop)
+        # Processes are better begun before threads.
+        if self._looked and self._thread.ident is None:
+            self._thread.start()
+
+    def __exit__(self, failed: t.Optional[type[BaseException]], *_error: object) -> None:
+        try:
+            if not failed:
+                self._wait()
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            if self._thread.ident is not None:
+                self._thread.join()
+            self._sender.close()
+            self._loop.close()
+
+    def _wait(self) -> None:
+        progress = Progress("shared hosts", 0, len(self._looked), 0)
+        for future in concurrent.futures.as_completed(self._looked.values()):
+            result = future.result()
+            broken = isinstance(result, MxHost) and worst(result.findings) == ERROR
+            progress = progress._replace(done=progress.done + 1, broken=progress.broken + broken)
+            self._tell(progress)
+        for thing, future in self._looked.items():
+            self._note(thing, future.result())
+
+    async def _look_at(self, thing: Thing) -> t.Any:
+        async with self._turns:
+            return await self._sender.look_at_thing(thing)
+
+    def _note(self, thing: Thing, result: t.Any) -> None:
         if thing.kind == MX:
             self.mx_hosts[thing.name] = result
         elif thing.kind == TLS_12:
-            self.takes_12[thing.address] = result
+            self._takes_12[thing.name] = result
         else:
-            self.takes_reports[thing.name] = result
+            self._takes_reports[thing.name] = result
 
     def judge(self, seen: Seen) -> Document:
         """The document of one domain, with all its findings."""
@@ -237,7 +270,7 @@ class _Shared:
 
     def _of_policy_host(self, seen: Seen) -> t.Iterator[Finding]:
         for address in seen.fetched:
-            if not self.takes_12.get(address, True):
+            if not self._takes_12.get(address, True):
                 yield Finding(
                     "policy-tls-without-12", f"https://mta-sts.{seen.domain} at {address}", "takes TLS 1.3 alone"
                 )
@@ -256,7 +289,7 @@ class _Shared:
     def _of_reports(self, seen: Seen) -> t.Iterator[Finding]:
         for uri in seen.tlsrpt.rua[:TOLD_LIMIT] if seen.tlsrpt else ():
             scheme, host = report_target(uri)
-            trouble = self.takes_reports.get(host, "") if scheme == "https" else ""
+            trouble = self._takes_reports.get(host, "") if scheme == "https" else ""
             if trouble:
                 yield Finding("tlsrpt-undeliverable", f"_smtp._tls.{seen.domain}", f"{uri}: {trouble}")
 

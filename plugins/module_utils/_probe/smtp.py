@@ -37,7 +37,7 @@ async def probe_starttls(host: str, address: str, context: ssl.SSLContext, reach
     """
     answered = False
     try:
-        check_name(host, context)
+        check_name(host)
         async with asyncio.timeout(reach.timeout), connected(address, reach.smtp_port, reach) as (reader, writer):
             answered = True
             return await _dialogue(host, _Smtp(reader, writer), writer, context)

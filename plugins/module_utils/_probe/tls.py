@@ -86,21 +86,23 @@ def contexts(ca_file: t.Optional[str] = None) -> Contexts:
 
 
 def _lenient_context() -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    # Nothing that is met is trusted, so no trust store is read: it is only looked at, to say what is wrong with it.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    # Nothing that is met is trusted: it is only looked at, to say what is wrong with it.
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 
-def check_name(name: str, context: ssl.SSLContext) -> None:
+def check_name(name: str) -> None:
     """Raises ValueError for a name that TLS cannot ask for.
 
-    The event loop meets it in a callback, where the error is lost and the connection stays open.
+    A socket finds that out too late: it is left open, and the event loop loses the error.
     """
     try:
-        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
+        if not name or name.startswith(".") or "\0" in name:
+            raise ValueError
+        name.encode("idna")
     except ValueError:
         raise ValueError(f"{name!r} is not a name that a certificate can be for") from None
 
@@ -116,7 +118,7 @@ def tls_reason(error: ssl.SSLError) -> str:
     return str(message).lower().replace("_", " ")
 
 
-def session_of(connection: ssl.SSLObject) -> Session:
+def session_of(connection: t.Union[ssl.SSLObject, ssl.SSLSocket]) -> Session:
     """The session of a connection that has shaken hands, with the leaf of the chain."""
     leaf = connection.getpeercert(binary_form=True)
     return Session(connection.version() or "", (leaf,) if leaf else ())

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import functools
 import gc
 import json
 import multiprocessing
@@ -26,9 +25,12 @@ Result = t.TypeVar("Result")
 
 # A process begins in a tenth of a second, in which a hundred things are done.
 WORTH_A_PROCESS: t.Final = 200
+# A process tells the other so many seconds after the last time how far it is: for each thing it would cost too much.
+TELL_SECONDS: t.Final = 0.1
 
-# Called with each thing that is done, and whether it was broken.
-Told = t.Callable[[bool], None]
+# Called with each thing that is done: whether it was broken, and what was come upon that is to be looked at, too.
+Told = t.Callable[[bool, t.Sequence[t.Any]], None]
+ComeUpon = t.Callable[[t.Sequence[t.Any]], None]
 
 
 class Progress(t.NamedTuple):
@@ -66,6 +68,10 @@ def keep_quiet(_progress: Progress) -> None:
     """For who does not want to know how far it is."""
 
 
+def pass_over(_found: t.Sequence[t.Any]) -> None:
+    """For work that comes upon nothing."""
+
+
 @contextlib.contextmanager
 def few_collections() -> t.Iterator[None]:
     """Collects garbage less often: with very many things under way, looking for it is a tenth of all work."""
@@ -99,12 +105,15 @@ def share_out(
     work: t.Callable[[t.Sequence[Item], Told], t.Sequence[Result]],
     processes: int,
     tell: Tell,
+    *,
+    come_upon: ComeUpon = pass_over,
 ) -> list[Result]:
     """The results in the order of the items. Where there are very many of them, each process has its share.
 
-    The C(work) has to be such that another process can be given it.
+    The C(work) has to be such that another process can be given it, and C(come_upon) hears here of what it came upon,
+    not before all processes have begun.
     """
-    counter = _Counter(what, len(items), tell)
+    counter = _Counter(what, len(items), tell, come_upon)
     shares = max(1, min(processes, len(items) // WORTH_A_PROCESS))
     if shares == 1:
         return list(work(items, counter))
@@ -129,14 +138,45 @@ def share_out(
 class _Counter:
     """Counts what is done, and tells it."""
 
-    def __init__(self, what: str, total: int, tell: Tell) -> None:
+    def __init__(self, what: str, total: int, tell: Tell, come_upon: ComeUpon) -> None:
         self._progress = Progress(what, 0, total, 0)
         self._tell = tell
+        self._come_upon = come_upon
 
-    def __call__(self, broken: bool) -> None:
+    def __call__(self, broken: bool, found: t.Sequence[t.Any] = ()) -> None:
+        self.add(1, broken, found)
+
+    def add(self, done: int, broken: int, found: t.Sequence[t.Any]) -> None:
+        """So many more are done, and so many of these broken."""
         before = self._progress
-        self._progress = before._replace(done=before.done + 1, broken=before.broken + broken)
+        self._progress = before._replace(done=before.done + done, broken=before.broken + broken)
         self._tell(self._progress)
+        self._come_upon(found)
+
+
+class _Messenger:
+    """Tells it to the process that has all shares, a few times a second."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._done = self._broken = 0
+        self._found: list[t.Any] = []
+        self._next = time.monotonic() + TELL_SECONDS
+
+    def __call__(self, broken: bool, found: t.Sequence[t.Any] = ()) -> None:
+        self._done += 1
+        self._broken += broken
+        self._found += found
+        if time.monotonic() >= self._next:
+            self.tell()
+
+    def tell(self) -> None:
+        """Tells what was not told yet."""
+        if self._done:
+            _queue.put((self._done, self._broken, self._found))
+        self._begin()
 
 
 # In a process that has a share: to the one that has them all.
@@ -151,9 +191,13 @@ def _give_queue(queue: t.Any) -> None:
 def _work_on_share(
     work: t.Callable[[t.Sequence[Item], Told], t.Sequence[Result]], items: t.Sequence[Item]
 ) -> list[Result]:
-    return list(work(items, functools.partial(_queue.put)))
+    messenger = _Messenger()
+    try:
+        return list(work(items, messenger))
+    finally:
+        messenger.tell()
 
 
-def _listen(queue: t.Any, counter: Told) -> None:
-    while (broken := queue.get()) is not None:
-        counter(broken)
+def _listen(queue: t.Any, counter: _Counter) -> None:
+    while (news := queue.get()) is not None:
+        counter.add(*news)
