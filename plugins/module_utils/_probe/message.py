@@ -168,6 +168,14 @@ def follow(reply: Reply, name: bytes, rdtype: int) -> Chain:
     raise MessageError("the chain of aliases is too long")
 
 
+def parse_data(data: bytes, rdtype: int) -> t.Any:
+    """The data of one record as L(Record) has it, from its wire form without compression. Raises MessageError."""
+    try:
+        return _data(data, 0, len(data), rdtype)
+    except IndexError:
+        raise MessageError("the data of a record ends too early") from None
+
+
 def _name(data: bytes, at: int) -> tuple[bytes, int]:
     """The name at a place of a message (RFC 1035 4.1.4), and the place behind it."""
     wire, after, start = b"", 0, at

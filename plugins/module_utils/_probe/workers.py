@@ -110,8 +110,8 @@ def share_out(
 ) -> list[Result]:
     """The results in the order of the items. Where there are very many of them, each process has its share.
 
-    The C(work) has to be such that another process can be given it, and C(come_upon) hears here of what it came upon,
-    not before all processes have begun.
+    The results have to be such that another process can send them. C(come_upon) hears here of what the C(work) came
+    upon, not before all processes have begun.
     """
     counter = _Counter(what, len(items), tell, come_upon)
     shares = max(1, min(processes, len(items) // WORTH_A_PROCESS))
@@ -120,8 +120,8 @@ def share_out(
     # Nothing else runs here that a copy of this process could disturb.
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()
-    with concurrent.futures.ProcessPoolExecutor(shares, context, _give_queue, (queue,)) as pool:
-        parts = [pool.submit(_work_on_share, work, items[number::shares]) for number in range(shares)]
+    with concurrent.futures.ProcessPoolExecutor(shares, context, _inherit, (queue, work, items)) as pool:
+        parts = [pool.submit(_work_on_share, number, shares) for number in range(shares)]
         listener = threading.Thread(target=_listen, args=(queue, counter))
         listener.start()
         try:
@@ -179,21 +179,24 @@ class _Messenger:
         self._begin()
 
 
-# In a process that has a share: to the one that has them all.
+# In a process that has a share: the way to the one that has them all, what is to be done, and with what.
 _queue: t.Any = None
+_work: t.Callable[[t.Sequence[t.Any], Told], t.Sequence[t.Any]]
+_items: t.Sequence[t.Any]
 
 
-def _give_queue(queue: t.Any) -> None:
-    global _queue  # noqa: PLW0603 - that is how a process of a pool is given something for all its life
-    _queue = queue
+def _inherit(
+    queue: t.Any, work: t.Callable[[t.Sequence[t.Any], Told], t.Sequence[t.Any]], items: t.Sequence[t.Any]
+) -> None:
+    # So nothing of it has to be sent: a process that forks has it all.
+    global _queue, _work, _items
+    _queue, _work, _items = queue, work, items
 
 
-def _work_on_share(
-    work: t.Callable[[t.Sequence[Item], Told], t.Sequence[Result]], items: t.Sequence[Item]
-) -> list[Result]:
+def _work_on_share(number: int, shares: int) -> list[t.Any]:
     messenger = _Messenger()
     try:
-        return list(work(items, messenger))
+        return list(_work(_items[number::shares], messenger))
     finally:
         messenger.tell()
 

@@ -21,6 +21,7 @@ try:
 except ImportError:  # reported by the modules, which need it
     pass
 
+from .._probe.message import AA, NOERROR, NXDOMAIN, follow, parse_data
 from .record_set import SERVERS_OWN_TYPES, RecordSet, SetError, same
 from .server import Server
 
@@ -68,6 +69,21 @@ async def read(server: Server, name: dns.name.Name, rdtype: dns.rdatatype.RdataT
         return Reading(alias=alias[0].target, name_exists=True)
     zone = next((rrset.name for rrset in answer.authority if rrset.rdtype == dns.rdatatype.SOA), None)
     return Reading(found.get(rdtype), None, rcode == "NOERROR", zone)
+
+
+async def has(server: Server, one: RecordSet) -> bool:
+    """Whether a server that was just told so has what is wanted. Where it does not, L(read) tells what there is.
+
+    Raises ServerError, and ValueError for an answer that is garbled.
+    """
+    name = t.cast("bytes", one.name.to_wire()).lower()
+    reply = await server.reply(name, one.rdtype)
+    end, data, ttl = follow(reply, name, one.rdtype)
+    if end != name or reply.rcode not in (NOERROR, NXDOMAIN) or not reply.flags & AA:
+        return False
+    if one.wanted is None:
+        return not data
+    return ttl == one.wanted.ttl and set(data) == {parse_data(rdata.to_wire(), one.rdtype) for rdata in one.wanted}
 
 
 async def data_at(server: Server, name: dns.name.Name) -> dict[str, dns.rdataset.Rdataset]:

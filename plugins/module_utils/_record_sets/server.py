@@ -32,7 +32,10 @@ try:
 except ImportError:  # reported by the module, which needs it
     pass
 
+from .._probe.message import Reply, is_answer, make_query, parse_reply
 from .record_set import InputError, ServerError, SetError, parse_name
+
+T = t.TypeVar("T")
 
 KEY_ALGORITHMS = {
     "hmac-md5": "hmac-md5.sig-alg.reg.int",
@@ -77,7 +80,7 @@ class _Connection:
         self.closed = False
         self._reading = asyncio.ensure_future(self._read(reader))
 
-    async def exchange(self, build: t.Callable[[int], tuple[bytes, t.Any]], timeout: float) -> tuple[bytes, t.Any]:
+    async def exchange(self, build: t.Callable[[int], tuple[bytes, T]], timeout: float) -> tuple[bytes, T]:
         async with self._room:
             if self.closed:
                 raise ConnectionResetError("the server closed the connection")
@@ -141,6 +144,21 @@ class Server:
             lambda message_id: dns.message.make_query(name, rdtype, use_edns=0, id=message_id, flags=0)
         )
 
+    async def reply(self, name: bytes, rdtype: int) -> Reply:
+        """What the server answers to a question without a signature: all that is asked of it costs less than L(query).
+
+        Raises ServerError, and MessageError for an answer that is garbled.
+        """
+
+        def build(message_id: int) -> tuple[bytes, bytes]:
+            query = make_query(message_id, name, rdtype, 0)
+            return query, query
+
+        wire, query = await self._send(build)
+        if not is_answer(wire, query):
+            raise ServerError(f"{self} sent an answer to another question")
+        return parse_reply(wire)
+
     async def update(self, zone: dns.name.Name, fill: t.Callable[[dns.update.UpdateMessage], None]) -> str:
         """Send one update, return the response code."""
 
@@ -161,18 +179,21 @@ class Server:
                 query.use_tsig(self.key)
             return query.to_wire(max_size=65535), query
 
+        wire, query = await self._send(build)
+        return self._check(query, wire)
+
+    async def _send(self, build: t.Callable[[int], tuple[bytes, T]]) -> tuple[bytes, T]:
         try:
             try:
-                wire, query = await (await self._connection()).exchange(build, self.timeout)
+                return await (await self._connection()).exchange(build, self.timeout)
             except ConnectionError:
                 # Servers close idle or busy connections; a second failure means something.
-                wire, query = await (await self._connection()).exchange(build, self.timeout)
+                return await (await self._connection()).exchange(build, self.timeout)
         # Before OSError: since Python 3.11 it is one.
         except asyncio.TimeoutError:
             raise ServerError(f"{self} did not answer within {self.timeout:g} s") from None
         except OSError as exc:
             raise ServerError(f"{self} cannot be reached over TCP: {exc}") from exc
-        return self._check(query, wire)
 
     async def _connection(self) -> _Connection:
         self._turn = turn = (self._turn + 1) % CONNECTIONS

@@ -26,7 +26,16 @@ try:
 except ImportError:  # reported by the module, which needs it
     pass
 
-from .._record_sets.answers import Reading, answers_from_wildcard, data_at, find_zone, for_each, neighbour, read
+from .._record_sets.answers import (
+    Reading,
+    answers_from_wildcard,
+    data_at,
+    find_zone,
+    for_each,
+    has,
+    neighbour,
+    read,
+)
 from .._record_sets.authorities import Authorities, confirm
 from .._record_sets.record_set import (
     RecordSet,
@@ -217,8 +226,8 @@ class Reconciler:
 
     async def _confirm(self, one: RecordSet) -> None:
         # Signatures cost more than all else, and the server has signed that it made the update.
-        with contextlib.suppress(SetError, ServerError):
-            if same((await read(self.public, one.name, one.rdtype)).rdataset, one.wanted):
+        with contextlib.suppress(ServerError, ValueError):
+            if await has(self.public, one):
                 return
         now = (await read(self.server, one.name, one.rdtype)).rdataset
         if not same(now, one.wanted) and not (
