@@ -20,6 +20,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.message 
     is_answer,
     is_below,
     make_query,
+    parse_data,
     parse_reply,
     to_text,
     to_wire,
@@ -223,3 +224,18 @@ def test_a_name_that_is_too_long() -> None:
     row = (b"\x3f" + b"x" * 63) * 4
     with pytest.raises(MessageError, match="too long"):
         parse_reply(b"\0\1\x84\0\0\0\0\1\0\0\0\0" + row + b"\0\0\x10\0\1\0\0\0\0\0\0")
+
+
+@given(records.filter(lambda record: record[0] not in ("SOA", "SRV")))
+def test_data_alone_is_what_it_is_in_a_message(record: tuple[str, str]) -> None:
+    rdtype, text = record
+    made = dns.message.make_response(dns.message.make_query(".", rdtype))
+    made.answer.append(dns.rrset.from_text(".", 5, "IN", rdtype, text))
+    (found,) = parse_reply(made.to_wire()).answer
+    assert parse_data(made.answer[0][0].to_wire(), TYPES[rdtype]) == found.data
+
+
+@pytest.mark.parametrize("rdtype", [rdtype for rdtype in TYPES if rdtype != "SOA"])
+def test_data_that_ends_too_early(rdtype: str) -> None:
+    with pytest.raises(MessageError):
+        parse_data(b"\7ab"[: rdtype == "MX" or 3], TYPES[rdtype])
