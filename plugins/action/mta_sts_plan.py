@@ -22,6 +22,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._document impor
     write_document,
 )
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._evidence import Evidence, Site, without_good_ones
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._garbage import few_collections
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import (
     Desired,
     InventoryError,
@@ -64,6 +65,7 @@ class ActionModule(ActionBase):
     _supports_async = False
     _requires_connection = False
 
+    @few_collections()
     def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         _validation, params = self.validate_argument_spec(

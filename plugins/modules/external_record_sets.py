@@ -160,6 +160,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._external.reconcile import reconcile
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._external.texts import YAML_ERROR
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._garbage import few_collections
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._record_sets.record_set import (
     InputError,
     dnspython_error,
@@ -173,6 +174,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._record_sets.ta
 )
 
 
+@few_collections()
 def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec={

@@ -161,6 +161,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._certificates import Acme, from_acme, remove
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_plan, told
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._garbage import few_collections
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import to_ascii
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._pem_files import Outcome, Store, from_files
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._webroot import remove_leftovers
@@ -246,6 +247,7 @@ def count(outcomes: t.Collection[Outcome]) -> dict[str, int]:
     }
 
 
+@few_collections()
 def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec=ARGUMENTS,

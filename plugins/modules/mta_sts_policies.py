@@ -134,6 +134,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_plan, told
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._garbage import few_collections
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import LedgerError, time_seconds
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import DomainNameError
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import PolicyError
@@ -156,6 +157,7 @@ def order_of(directory: Path, ledger: Path, options: dict[str, t.Any]) -> Order:
     return Order(directory, ledger, plan["domains"], at, revision)
 
 
+@few_collections()
 def main() -> t.NoReturn:
     policy_spec = {
         "domain": {"type": "str", "required": True},

@@ -68,10 +68,12 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import told
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._garbage import few_collections
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy_files import SUFFIX, describe_files
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._webroot import read_files
 
 
+@few_collections()
 def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec={

@@ -195,6 +195,7 @@ from collections import Counter
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_plan, told
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._garbage import few_collections
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import DomainNameError, to_ascii
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.connect import Reach, local_addresses
@@ -294,6 +295,7 @@ def count(domains: t.Mapping[str, t.Mapping[str, t.Any]], *, proof: bool) -> dic
     return dict(Counter(str(found["verdict"]) for found in domains.values()))
 
 
+@few_collections()
 def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec={

@@ -217,6 +217,7 @@ import functools
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._garbage import few_collections
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._record_sets.record_set import (
     InputError,
     dnspython_error,
@@ -231,6 +232,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._record_sets.ta
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._rfc2136.reconcile import reconcile
 
 
+@few_collections()
 def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec={

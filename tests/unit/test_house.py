@@ -22,6 +22,7 @@ PURE = {
     "_evidence",
     "_finding",
     "_history",
+    "_garbage",
     "_hold",
     "_inventory",
     "_lifecycle",

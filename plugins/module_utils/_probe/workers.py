@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import gc
 import json
 import multiprocessing
 import os
@@ -72,17 +71,6 @@ def pass_over(_found: t.Sequence[t.Any]) -> None:
     """For work that comes upon nothing."""
 
 
-@contextlib.contextmanager
-def few_collections() -> t.Iterator[None]:
-    """Collects garbage less often: with very many things under way, looking for it is a tenth of all work."""
-    before = gc.get_threshold()
-    gc.set_threshold(50_000, 20, 20)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-
-
 async def for_each(
     items: t.Sequence[Item], work: t.Callable[[Item], t.Awaitable[Result]], concurrency: int
 ) -> list[Result]:
@@ -94,8 +82,7 @@ async def for_each(
         for number, item in pending:
             results[number] = await work(item)
 
-    with few_collections():
-        await asyncio.gather(*(worker() for _worker in range(min(concurrency, len(items)))))
+    await asyncio.gather(*(worker() for _worker in range(min(concurrency, len(items)))))
     return [results[number] for number in range(len(items))]
 
 
