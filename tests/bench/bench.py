@@ -22,6 +22,7 @@ import chart
 import page
 from bench_lab import GROUPS, HERE, BenchLab, domain, mx_of
 from distance import distant
+from many import many
 from measure import Measured
 
 SIZES = [1, 100, 1000, 10000]
@@ -150,6 +151,7 @@ def main() -> None:
         results: dict[str, t.Any] = {
             "at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
             "rollouts": [rollouts(lab, count, hosts) for count in sizes for hosts in GROUPS],
+            "many": many(lab, summary),
             "looped": looped(lab, LOOPED),
             "verification": verification(lab, sizes[-1], arguments.peers),
             "machine": machine(lab),

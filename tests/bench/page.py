@@ -40,6 +40,13 @@ share two MX hosts; every twentieth has one with a name of its own.
 Seconds are those of the whole command. Memory is the proportional set size of all processes together at the worst moment, looked
 at five times a second: of the controller, and of the policy host with everything that runs there.
 """
+MANY = """\
+## {count} domains
+
+So many are decided about, and published, without their servers: the documents of the largest rollout were multiplied by ten,
+each domain with all that was seen of it. `mta_sts_plan` has the documents of so many policy hosts; `mta_sts_policies` writes all policies and a new
+ledger.
+"""
 LOOPED = """\
 ## Beside a role with loops
 
@@ -69,6 +76,7 @@ def page(results: Results) -> str:
         LAB.format(**machine),
         "## Rollouts\n\n" + _rollouts(runs),
         "## nginx and memory\n\n" + _nginx(runs),
+        MANY.format(count=f"{results['many']['domains']:,}") + "\n" + _many(results["many"]),
         LOOPED.format(few=looped["runs"][0]["domains"], many=looped["runs"][-1]["domains"], largest=f"{largest:,}")
         + "\n"
         + _looped(results),
@@ -105,6 +113,12 @@ def goals(results: Results) -> list[list[str]]:
         ),
         _goal("memory of the controller", controller, "under {:,.0f} MiB", 1024),
         _goal("memory of a policy host", host, "under {:,.0f} MiB", 1024),
+        _goal(
+            f"memory to decide about {results['many']['domains']:,} domains, and to publish",
+            max(done["controller_mib"] for done in (*results["many"]["decided"], results["many"]["published"])),
+            "under {:,.0f} MiB",
+            2048,
+        ),
         _goal("one domain, cold", one[sizes[0]]["cold"]["seconds"], "under {:,.0f} s", 15),
         _goal(f"each domain, beside {tenth['domains']:,} domains", growth, "at most {:,.0f} times as much", 1),
         _goal("rollout, times cheaper than a role with loops", cheaper, "at least {:,.0f}", 500, least=True),
@@ -199,6 +213,15 @@ def _nginx(runs: list[Results]) -> str:
             + [f"{mib:,.0f} MiB" for mib in held]
         )
     return _table(head, rows)
+
+
+def _many(found: Results) -> str:
+    rows = [(f"`mta_sts_plan`, {done['hosts']} policy hosts", done) for done in found["decided"]]
+    rows.append(("`mta_sts_policies`", found["published"]))
+    return _table(
+        ["", "seconds", "memory"],
+        [[what, f"{done['seconds']:,.1f} s", f"{done['controller_mib']:,.0f} MiB"] for what, done in rows],
+    )
 
 
 def _looped(results: Results) -> str:
