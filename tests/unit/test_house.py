@@ -40,13 +40,14 @@ PURE = {
     "_report",
     "_screen",
     "_shares",
+    "_tlsrpt",
     "_tlsrpt_record",
     "_verification",
     "_wanted_records",
     "_zone_file.text",
 }
 DISK = {"_attempts", "_certificates", "_document", "_ledger", "_pem_files", "_publication", "_webroot"}
-DISK |= {"_zone_file.commands", "_zone_file.places"}
+DISK |= {"_report_files", "_zone_file.commands", "_zone_file.places"}
 NETWORK = {
     "_probe.connect",
     "_probe.dane",
@@ -68,7 +69,8 @@ ALLOWED = {"pure": PURE, "disk": PURE | DISK, "network": PURE | DISK | NETWORK}
 
 # What a policy host runs must need nothing but Python and these.
 ON_POLICY_HOSTS = [
-    f"mta_sts_{name}" for name in ("policies", "policies_info", "ledger_info", "certificates", "nginx_info")
+    *(f"mta_sts_{name}" for name in ("policies", "policies_info", "ledger_info", "certificates", "nginx_info")),
+    "tlsrpt_report_info",
 ]
 # Modules that do input or output by their nature, which pure files never import.
 IMPURE = {"asyncio", "http", "os", "random", "socket", "sqlite3", "ssl", "subprocess", "tempfile", "time", "urllib"}

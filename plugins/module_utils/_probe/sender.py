@@ -212,7 +212,8 @@ class _Shared:
         self._sender = _Sender(settings)
         self._turns = asyncio.Semaphore(settings.concurrency)
         self._tell = settings.tell
-        self._loop = asyncio.new_event_loop()
+        self._runner = asyncio.Runner()
+        self._loop = self._runner.get_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._looked: dict[Thing, concurrent.futures.Future[t.Any]] = {}
 
@@ -233,11 +234,12 @@ class _Shared:
             if not failed:
                 self._wait()
         finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
             if self._thread.ident is not None:
+                self._loop.call_soon_threadsafe(self._loop.stop)
                 self._thread.join()
             self._sender.close()
-            self._loop.close()
+            # Ends what is still under way, too.
+            self._runner.close()
 
     def _wait(self) -> None:
         progress = Progress("shared hosts", 0, len(self._looked), 0)
