@@ -68,8 +68,8 @@ EXAMPLES = r"""
 RETURN = r"""
 counts:
   description: >-
-    How many reports were counted, how many had come before, how many things could not be read as a report, and how many sessions succeeded and
-    failed.
+    How many reports were counted, how many had come before, how many things could not be read as a report or as a policy in one,
+    and how many sessions succeeded and failed.
   type: dict
   returned: success
   sample: {reports: 31, duplicates: 2, unreadable: 1, succeeded: 5326, failed: 303}
@@ -95,7 +95,7 @@ domains:
       type: list
       elements: dict
 unreadable:
-  description: What could not be read as a report, and why; the first 100.
+  description: What could not be read as a report, or as a policy in one, and why; the first 100.
   type: list
   elements: dict
   returned: success, without O(results)
@@ -134,9 +134,10 @@ def main() -> t.NoReturn:
         sums = Sums(domains, None if params["days"] is None else first_day(params["days"]))
         for path in params["paths"]:
             for source, report in read_reports(path):
-                if isinstance(report, ReportError):
-                    unreadable.append({"source": printable(source), "reason": str(report)})
-                else:
+                # Of a report with several policies some may be readable.
+                reasons = [str(report)] if isinstance(report, ReportError) else report.troubles
+                unreadable += [{"source": printable(source), "reason": reason} for reason in reasons]
+                if not isinstance(report, ReportError):
                     sums.add(report)
     except (DomainNameError, OSError, ValueError) as error:
         module.fail_json(msg=f"Cannot read the reports: {error}")

@@ -201,6 +201,15 @@ def test_what_is_no_report_stops_no_other(place: Path) -> None:
         assert reason in told
 
 
+def test_what_cannot_be_read_of_a_report_is_told(place: Path) -> None:
+    document = json.loads(report(1))
+    document["policies"].append({"policy": {"policy-domain": "a b"}, "summary": {}})
+    (place / "half.json").write_text(json.dumps(document))
+    result = tell(place)
+    assert (result["counts"]["reports"], result["counts"]["succeeded"], result["counts"]["unreadable"]) == (1, 10, 1)
+    assert reasons(result)[0].startswith("policies[1]: 'a b' holds a blank")
+
+
 def test_unreadable_ones_are_counted_and_the_first_hundred_told(place: Path) -> None:
     for number in range(130):
         (place / f"{number}.json").write_bytes(b"{}")
