@@ -58,6 +58,12 @@ def rollouts(lab: BenchLab, count: int, hosts: int) -> dict[str, t.Any]:
         done = lab.rollout(hosts)
         say(f"rollout, {kind}, policy hosts: {hosts}", count, done)
         found[kind] = summary(done)
+    if hosts == 1 and count == 1:
+        lab.fresh()
+        lab.ssh("web1", "apt-get", "--quiet=2", "--yes", "--no-install-recommends", "install", "nginx")
+        done = lab.rollout(hosts)
+        say("rollout, cold, where nginx is there", count, done)
+        found["cold_with_nginx"] = summary(done)
     if hosts == 1:
         done = lab.verify()
         say("verify", count, done)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import grp
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -30,10 +31,8 @@ class Installed:
         self.place, self.tls = place, place / "tls"
         self.tls.mkdir()
         (place / "program/mta_sts").mkdir(parents=True)
-        for part in parts():
-            inside = "mta_sts" if part.startswith("{{ role_path }}") else ""
-            source = part.replace("{{ role_path }}", str(ROLE)) if inside else str(ROLE / "files" / part)
-            shutil.copy(source, place / "program" / inside)
+        for dest, source in parts().items():
+            shutil.copy(source, place / "program" / dest)
         for name in NAMES:
             (self.tls / f"{name}.pem").write_bytes(b"old")
             self.give(name)
@@ -53,11 +52,14 @@ class Installed:
         return (self.tls / f"{name}.pem").read_bytes()
 
 
-def parts() -> list[str]:
-    tasks = yaml.safe_load((ROLE / "tasks/source_files.yml").read_text())
-    found: list[str] = next(
-        task["loop"] for task in tasks if task["name"].endswith("The program that refreshes certificates")
-    )
+def parts() -> dict[str, Path]:
+    """The parts of the program that the role copies, by where they go."""
+    files = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__policy_host_program_files"]
+    found = {}
+    for file in files:
+        source = re.search(r"role_path ~ '(.*?)'", file["content"])
+        if source:
+            found[file["path"].replace("{{ __policy_host_programs }}/", "")] = ROLE / source[1].lstrip("/")
     assert "refresh_certificates.py" in found
     return found
 
