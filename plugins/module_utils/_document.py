@@ -14,26 +14,10 @@ import re
 import typing as t
 from pathlib import Path
 
-from ._plan import SCHEMA as PLAN_SCHEMA
+from ._plan_document import check_plan
 from ._webroot import write_pieces
 
 Document = dict[str, t.Any]
-
-# What those who carry a plan out read of each of its domains.
-PLAN_ENTRY: t.Final[dict[str, t.Any]] = {
-    "domain": str,
-    "policy_host": str,
-    "serve": bool,
-    "remove": bool,
-    "certificate": bool,
-    "mode": (str, type(None)),
-    "mx": list,
-    "max_age": (int, type(None)),
-    "found": (dict, type(None)),
-    "after_unknown": bool,
-    "conditions": (dict, type(None)),
-}
-
 
 # Of more than so many things each has a line; fewer are indented, for which JSON takes ten times as long.
 MANY: t.Final = 100
@@ -62,18 +46,10 @@ def read_document(path: str) -> Document:
 def read_plan(path: str) -> Document:
     """The plan document at a path, of which every part is there that is carried out. Raises L(DocumentError)."""
     plan = read_document(path)
-    if plan.get("schema") != PLAN_SCHEMA:
-        raise DocumentError(f"{path}: its schema is {plan.get('schema')!r} instead of {PLAN_SCHEMA!r}")
-    if not isinstance(plan.get("policy_hosts"), dict):
-        raise DocumentError(f"{path}: 'policy_hosts' is missing or damaged")
-    if not isinstance(plan.get("domains"), list):
-        raise DocumentError(f"{path}: 'domains' is missing or damaged")
-    for index, entry in enumerate(plan["domains"]):
-        if not isinstance(entry, dict):
-            raise DocumentError(f"{path}: domains[{index}] is damaged")
-        for key, kind in PLAN_ENTRY.items():
-            if key not in entry or not isinstance(entry[key], kind):
-                raise DocumentError(f"{path}: domains[{index}]: {key!r} is missing or damaged")
+    try:
+        check_plan(plan)
+    except ValueError as error:
+        raise DocumentError(f"{path}: {error}") from None
     return plan
 
 

@@ -17,10 +17,9 @@ from ._evidence import Evidence, Histories, Site, observed_of
 from ._inventory import Desired
 from ._lifecycle import Decision, decide
 from ._observed import ADDRESS_OURS, Observed, Proof
+from ._plan_document import SCHEMA
 from ._policy import policy_id, render_policy
 from ._wanted_records import WantedRecords, expected_record
-
-SCHEMA = "postmaster.mta_sts/plan/1"
 
 Document = dict[str, t.Any]
 

@@ -11,7 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import SCHEMA
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan_document import SCHEMA
 from modules import Result, run
 from tls import Authority
 

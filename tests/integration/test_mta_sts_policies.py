@@ -19,7 +19,7 @@ from pathlib import Path
 
 import ansible
 import pytest
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import SCHEMA
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan_document import SCHEMA
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, policy_id, render_policy
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._webroot import TEMPORARY_PREFIX
 from modules import ENVIRONMENT, MODULES, Result, command, run

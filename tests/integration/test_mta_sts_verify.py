@@ -17,7 +17,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import SCHEMA
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan_document import SCHEMA
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, policy_id, render_policy
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe import connect, proof
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe import domain as domain_probe

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import Ledger, read_ledger
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import SCHEMA
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan_document import SCHEMA
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, policy_id, render_policy
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._publication import Order, carry_out, publish
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._webroot import Change, locked

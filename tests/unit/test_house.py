@@ -34,6 +34,7 @@ PURE = {
     "_page",
     "_page_data",
     "_plan",
+    "_plan_document",
     "_policy",
     "_policy_files",
     "_record",
@@ -128,6 +129,8 @@ def test_policy_hosts_need_the_standard_library_only(module: str) -> None:
         found = imports(files()[name[len(PREFIX) :]], name.rpartition(".")[0])
         pending |= {m for m in found if m.startswith(PREFIX)} - reached
     assert {room_of(name[len(PREFIX) :]) for name in reached} <= {"pure", "disk"}
+    # Hosts do not think: what decides stays on the controller, and is not sent to them either.
+    assert not {PREFIX + name for name in ("_lifecycle", "_plan", "_evidence")} & reached
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "plugins/modules").glob("*.py")), ids=lambda path: path.stem)

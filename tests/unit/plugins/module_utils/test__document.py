@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import (
     MANY,
-    PLAN_ENTRY,
     DocumentError,
     Documents,
     read_document,
@@ -24,6 +23,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._document impor
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._evidence import Evidence, Site
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import Desired
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import make_plan
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan_document import ENTRY
 
 NOW = dt.datetime(2026, 11, 23, 10, tzinfo=dt.timezone.utc)
 PLAN: t.Final = make_plan(
@@ -129,7 +129,7 @@ def test_a_plan_as_it_is_made_can_be_read(tmp_path: Path) -> None:
     assert len(PLAN["domains"]) == 2
 
 
-@pytest.mark.parametrize("key", PLAN_ENTRY)
+@pytest.mark.parametrize("key", ENTRY)
 @pytest.mark.parametrize("value", ["missing", 0.5])
 def test_a_damaged_entry_is_named(tmp_path: Path, key: str, value: t.Any) -> None:
     plan = json.loads(json.dumps(PLAN))

@@ -11,7 +11,8 @@ import typing as t
 import pytest
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._evidence import Evidence, Site
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import Desired
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import SCHEMA, make_plan
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import make_plan
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan_document import SCHEMA
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, policy_id, render_policy
 
 NOW = dt.datetime(2026, 11, 23, 10, tzinfo=dt.timezone.utc)
