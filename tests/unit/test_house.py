@@ -175,7 +175,7 @@ def test_top_level() -> None:
     """What a newcomer sees first is what the design says."""
     shown = {name.partition("/")[0] for name in tracked() if not name.startswith(".")}
     conventional = {"CHANGELOG.md", "COPYING", "LICENSES", "Makefile", "REUSE.toml", "changelogs", "docs", "meta"}
-    conventional |= {"requirements", "ruff.toml"}
+    conventional |= {"requirements", "ruff.toml", "AGENTS.md", "CONTRIBUTING.md", "SECURITY.md"}
     assert shown - conventional == {"galaxy.yml", "roles", "plugins", "playbooks", "molecule", "tests", "README.md"}
 
 
