@@ -51,10 +51,11 @@ ARGUMENTS: t.Final[dict[str, t.Any]] = {
     "observed": {"type": "path"},
     "certificates": {"type": "path"},
     "proof": {"type": "path"},
+    "reports": {"type": "path"},
     "dest": {"type": "path", "required": True},
 }
 # What a rollout leaves in its directory beside the plan.
-DIRECTORIES = ("served", "ledgers", "certificates", "seen", "proved")
+DIRECTORIES = ("served", "ledgers", "certificates", "seen", "proved", "reports")
 FILES = ("observed.json", "prepared.json", "proof.json", "announced.json", "report.json", "report.html")
 
 
@@ -88,6 +89,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(error)) from error
         stages = Counter(entry["stage"] for entry in plan["domains"])
         result.update(changed=False, at=plan["at"], stages=dict(stages), orphans=plan["orphans"][:20])
+        result["report_days"] = report_days(domains)
         return result
 
 
@@ -107,7 +109,13 @@ def evidence_of(params: t.Mapping[str, t.Any]) -> Evidence:
         observed=read_document(params["observed"]) if params["observed"] else None,
         proof=read_document(params["proof"]) if params["proof"] else None,
         certificates=without_good_ones(Documents(params["certificates"])) if params["certificates"] else None,
+        reports=Documents(params["reports"]) if params["reports"] else {},
     )
+
+
+def report_days(domains: t.Iterable[Desired]) -> int:
+    """For how many days back the plans of these domains need reports."""
+    return max((domain.testing_days for domain in domains), default=0) or 1
 
 
 def forget(directory: Path) -> None:

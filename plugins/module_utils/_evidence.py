@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ._caa import caa_refusal
 from ._finding import ERROR, KINDS, printable
@@ -20,6 +20,7 @@ from ._history import CLOCKS_DIFFER, LONGEST_RUN, History, Served
 from ._hold import HOLD_KINDS, Hold
 from ._observed import ADDRESS_ELSEWHERE, ADDRESS_MISSING, ADDRESS_OURS, ADDRESS_UNKNOWN, Observed, Proof
 from ._policy import Policy, PolicyError
+from ._reported import Told
 
 Document = dict[str, t.Any]
 # The id of a policy that is served, and the policy; none if it is none.
@@ -69,6 +70,8 @@ class Evidence:
     observed: t.Optional[Document] = None
     proof: t.Optional[Document] = None
     certificates: t.Optional[t.Mapping[str, Document]] = None
+    # Of the hosts where reports arrive.
+    reports: t.Mapping[str, Document] = field(default_factory=dict)
 
     def live(self, domain: str) -> t.Optional[Document]:
         """What was observed of a domain."""
@@ -174,8 +177,8 @@ class Histories:
         return self._times[text]
 
 
-def observed_of(domain: str, site: Site, evidence: Evidence) -> t.Optional[Observed]:
-    """What was observed of one domain; none if nothing was."""
+def observed_of(domain: str, site: Site, evidence: Evidence, reported: tuple[Told, ...] = ()) -> t.Optional[Observed]:
+    """What was observed of one domain, with what senders reported of it; none if nothing was."""
     live = evidence.live(domain)
     if live is None:
         return None
@@ -203,6 +206,7 @@ def observed_of(domain: str, site: Site, evidence: Evidence) -> t.Optional[Obser
         mx=None if live["mx"] is None else tuple(live["mx"]),
         mx_ttl=live["mx_ttl"] or 0,
         mx_failures=_mx_failures(live),
+        reported=reported,
         proof=_proof(domain, site, evidence),
         **_certificate_failures(domain, evidence),
     )

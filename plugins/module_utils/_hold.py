@@ -130,6 +130,12 @@ HOLD_KINDS: t.Final[dict[str, HoldKind]] = {
         "an MX host is not ready for 'enforce': senders would refuse it",
         "mend the MX host, or set gate: false to enforce all the same",
     ),
+    "mx-reported": HoldKind(
+        STEP,
+        False,
+        "senders reported sessions that they would have refused under 'enforce'",
+        "mend the MX host; the hold ends when they report that all goes well, or with time; gate: false passes it over",
+    ),
     "mx-failing": HoldKind(
         STEP,
         False,

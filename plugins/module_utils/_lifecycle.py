@@ -24,6 +24,7 @@ from ._names import mx_matches
 from ._observed import ADDRESS_ELSEWHERE, ADDRESS_MISSING, ADDRESS_OURS, Observed
 from ._obstacle import holds_before_proof, holds_of_proof, may_ask_for_certificate, notes
 from ._policy import Policy, PolicyError, policy_id, render_policy
+from ._reported import holds_of_reports
 from ._tlsrpt_record import decide_tlsrpt, leave_tlsrpt
 
 # What may be done with the record at _mta-sts.<domain>.
@@ -259,7 +260,10 @@ def mode_to_serve(case: _Case, mx: tuple[str, ...]) -> tuple[str, tuple[Hold, ..
             return "enforce", (), known
         lost = Hold("history-lost", HOLD_KINDS["history-lost"].cause, until if decided else None)
         return "", (lost, *unready), known
-    missing = testing_period(case, known) + unready if wanted == "enforce" else ()
+    missing: tuple[Hold, ...] = ()
+    if wanted == "enforce":
+        reported = holds_of_reports(desired, observed.reported, observed.mx, case.now) if desired.gate else ()
+        missing = testing_period(case, known) + unready + reported
     if wanted == "enforce" and observed.address not in (ADDRESS_OURS, ADDRESS_MISSING) and not missing:
         missing = (Hold("testing-period", "senders are not led to the policy hosts yet"),)
     return "testing" if missing or wanted == "testing" else "enforce", missing, known

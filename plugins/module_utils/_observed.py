@@ -12,6 +12,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ._policy import Policy
+from ._reported import Told
 
 # What the address records of mta-sts.<domain> lead to.
 ADDRESS_OURS = "ours"
@@ -67,6 +68,8 @@ class Observed:
     mx: t.Optional[tuple[str, ...]] = None
     mx_ttl: int = 0
     mx_failures: tuple[str, ...] = ()
+    # What senders reported of their sessions, where any of it may hold the domain.
+    reported: tuple[Told, ...] = ()
     # Of policy hosts that did not get through the handshake.
     certificate_failures: tuple[str, ...] = ()
     # Likewise, where the certificate was not asked for yet.

@@ -19,6 +19,8 @@ from ._lifecycle import Decision, decide
 from ._observed import ADDRESS_OURS, Observed, Proof
 from ._plan_document import SCHEMA
 from ._policy import policy_id, render_policy
+from ._reported import told_of
+from ._reports_document import read_days
 from ._wanted_records import WantedRecords, expected_record
 
 Document = dict[str, t.Any]
@@ -38,11 +40,14 @@ def make_plan(
     against it, so that the records to come can be shown.
     """
     histories = Histories(site, evidence, now)
+    # Nothing but the step to enforce asks for them.
+    gated = {one.domain for one in domains if (one.state, one.mode, one.gate) == ("present", "enforce", True)}
+    reported = told_of(read_days(evidence.reports, gated, {}))
     entries = []
     record_sets: dict[str, list[Document]] = {"prepare": [], "announce": []}
     for desired in domains:
         history = histories.of(desired.domain)
-        observed = observed_of(desired.domain, site, evidence)
+        observed = observed_of(desired.domain, site, evidence, reported.get(desired.domain, ()))
         decision = decide(desired, history, observed, now)
         if assume_proof and observed is not None and decision.policy is not None:
             identifier = policy_id(render_policy(decision.policy))

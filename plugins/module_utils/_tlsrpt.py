@@ -28,6 +28,8 @@ COUNT_LIMIT: t.Final = 10**12
 TEXT_LIMIT: t.Final = 253
 # What failed of which no detail tells.
 UNDETAILED: t.Final = "not detailed"
+# The type of a policy of TLSA records (RFC 8460 4.4).
+DANE: t.Final = "tlsa"
 
 _GZIP = b"\x1f\x8b"
 # zlib: a gzip header, and nothing else.
@@ -231,7 +233,7 @@ class Sums:
         self._since = since
         self._known: set[tuple[str, str, int]] = set()
         self._sessions: Counter[tuple[str, str, str, str]] = Counter()
-        self._failures: Counter[tuple[str, str, str, str, str]] = Counter()
+        self._failures: Counter[tuple[str, str, str, str, str, str]] = Counter()
         self._reports = self._duplicates = 0
 
     def add(self, report: Report) -> None:
@@ -250,15 +252,18 @@ class Sums:
             by = (policy.domain, str(day), report.organization)
             self._sessions[(*by, "succeeded")] += policy.succeeded
             self._sessions[(*by, "failed")] += policy.failed
+            if policy.kind == DANE:
+                self._sessions[(*by, "succeeded_dane")] += policy.succeeded
             for failure in policy.failures:
-                self._failures[(*by, failure.result_type, failure.mx_host)] += failure.sessions
+                self._failures[(*by, failure.result_type, failure.mx_host, policy.kind)] += failure.sessions
 
     def counts(self) -> dict[str, int]:
         """How many reports were counted, how many had come before, and how many sessions succeeded and failed."""
-        found = {"reports": self._reports, "duplicates": self._duplicates, "succeeded": 0, "failed": 0}
+        found = Counter({"succeeded": 0, "failed": 0})
         for key, sessions in self._sessions.items():
             found[key[-1]] += sessions
-        return found
+        told = {outcome: found[outcome] for outcome in ("succeeded", "failed")}
+        return {"reports": self._reports, "duplicates": self._duplicates, **told}
 
     def to_dict(self) -> dict[str, t.Any]:
         """By domain, its days in order: who reported how many sessions, and what failed, the most first."""
@@ -267,8 +272,7 @@ class Sums:
             found = domains.setdefault(domain, {}).setdefault(day, {"reporters": {}, "failures": []})
             found["reporters"].setdefault(reporter, {})[outcome] = sessions
         ordered = sorted(self._failures.items(), key=lambda item: (item[0][:2], -item[1], item[0]))
-        for (domain, day, reporter, result_type, mx_host), sessions in ordered:
-            domains[domain][day]["failures"].append(
-                {"result_type": result_type, "mx_host": mx_host, "reporter": reporter, "sessions": sessions}
-            )
+        for (domain, day, reporter, result_type, mx_host, kind), sessions in ordered:
+            failure = {"result_type": result_type, "mx_host": mx_host, "policy_type": kind}
+            domains[domain][day]["failures"].append({**failure, "reporter": reporter, "sessions": sessions})
         return domains

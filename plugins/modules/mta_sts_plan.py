@@ -154,6 +154,16 @@ options:
   proof:
     description: Results document of M(postmaster.mta_sts.mta_sts_verify) with O(postmaster.mta_sts.mta_sts_verify#module:prove=true).
     type: path
+  reports:
+    description:
+      - Directory with one results document of M(postmaster.mta_sts.tlsrpt_report_info) per host where reports arrive.
+      - With O(observed), sessions of the last C(testing_days), and at least of a day, that failed as they would have been refused
+        with C(mode=enforce) hold the step to it, until senders report that all goes well or until they are too old. See the guide of
+        the lifecycle for the rule. An entry with C(gate=false) is not held by them.
+      - They lower nothing that enforces, and bring nothing sooner than it would come without them, since anybody can send a report.
+      - Of what is no such document as much is left out; M(postmaster.mta_sts.mta_sts_report) tells of it.
+    type: path
+    version_added: 0.2.0
   dest:
     description: Where to write the plan document.
     type: path
@@ -199,6 +209,13 @@ stages:
   type: dict
   returned: success
   sample: {testing: 3, pending: 1}
+report_days:
+  description:
+    - For how many days back O(reports) matter to these domains, which is what O(postmaster.mta_sts.tlsrpt_report_info#module:days) is for.
+  type: int
+  returned: success
+  sample: 7
+  version_added: 0.2.0
 orphans:
   description: Domains that the policy hosts serve and the inventory does not name, at most 20 of them.
   type: list

@@ -83,15 +83,18 @@ domains:
         reporters:
           Google Inc.: {failed: 3, succeeded: 120}
         failures:
-          - {result_type: certificate-expired, mx_host: mx1.example.net, reporter: Google Inc., sessions: 3}
+          - {result_type: certificate-expired, mx_host: mx1.example.net, policy_type: sts, reporter: Google Inc., sessions: 3}
   contains:
     reporters:
-      description: By who reported it, how many sessions succeeded and failed.
+      description: >-
+        By who reported it, how many sessions succeeded and failed and, where there was a policy of TLSA records, how many succeeded under it
+        (C(succeeded_dane)).
       type: dict
     failures:
       description: >-
         What failed, the most first. C(result_type) is one of RFC 8460 4.3, what else the reporter wrote, or V(not detailed) for sessions that only the
-        summary tells of; C(mx_host) may be empty.
+        summary tells of; C(policy_type) is V(sts), V(tlsa) or V(no-policy-found) (RFC 8460 4.4), or what else the reporter
+        wrote. C(policy_type) and C(mx_host) may be empty.
       type: list
       elements: dict
 unreadable:

@@ -82,7 +82,7 @@ def test_files_of_a_directory(place: Path) -> None:
     (place / ".hidden").write_bytes(report(4))
     result = tell(place)
     assert result["counts"] == {"reports": 3, "duplicates": 1, "unreadable": 0, "succeeded": 30, "failed": 3}
-    failure = {"result_type": "not detailed", "mx_host": "", "reporter": "Sender", "sessions": 3}
+    failure = {"result_type": "not detailed", "mx_host": "", "policy_type": "sts", "reporter": "Sender", "sessions": 3}
     assert result["domains"] == {
         "example.com": {
             str(TODAY): {"reporters": {"Sender": {"succeeded": 30, "failed": 3}}, "failures": [failure]},

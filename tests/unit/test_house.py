@@ -39,6 +39,8 @@ PURE = {
     "_policy_files",
     "_record",
     "_report",
+    "_reported",
+    "_reports_document",
     "_screen",
     "_shares",
     "_tlsrpt",

@@ -321,10 +321,24 @@ def test_added_up_by_domain_day_reporter_and_what_failed() -> None:
     assert list(days) == ["2026-11-19", "2026-11-20"]
     assert days["2026-11-20"]["reporters"] == {"Sender One": {"succeeded": 100, "failed": 14}}
     assert days["2026-11-19"]["failures"][0] == {
-        "result_type": "certificate-expired", "mx_host": "mx1.mail.example.com", "reporter": "Other", "sessions": 4,
+        "result_type": "certificate-expired", "mx_host": "mx1.mail.example.com", "policy_type": "sts",
+        "reporter": "Other", "sessions": 4,
     }  # fmt: skip
     assert [failure["sessions"] for failure in days["2026-11-20"]["failures"]] == [8, 6]
     assert sums.counts() == {"reports": 3, "duplicates": 0, "succeeded": 150, "failed": 21}
+
+
+def test_what_succeeded_by_dane_is_told_apart() -> None:
+    """It says nothing of what MTA-STS would have made of the sessions."""
+    sums = Sums()
+    for report in (parsed(), parsed(put(f"{POLICY}policy-type", "TLSA"))):
+        sums.add(report)
+    day = sums.to_dict()["example.com"]["2026-11-20"]
+    assert day["reporters"] == {"Sender One": {"succeeded": 100, "failed": 14, "succeeded_dane": 50}}
+    assert [(one["policy_type"], one["sessions"]) for one in day["failures"]] == [
+        ("sts", 4), ("tlsa", 4), ("sts", 3), ("tlsa", 3),
+    ]  # fmt: skip
+    assert sums.counts() == {"reports": 2, "duplicates": 0, "succeeded": 100, "failed": 14}
 
 
 def test_the_same_report_is_counted_once() -> None:
