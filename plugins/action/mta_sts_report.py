@@ -14,6 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import (
     DocumentError,
+    Documents,
     read_document,
     write_document,
     write_text,
@@ -27,6 +28,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._report import 
     rollout_failure,
     rollout_lines,
 )
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._time_line import Reported, read_time_lines
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._verification import (
     BROKEN,
     FAIL_ON,
@@ -56,6 +58,8 @@ class ActionModule(ActionBase):
                 "started": {"type": "int"},
                 "troubles": {"type": "dict", "default": {}},
                 "probe_troubles": {"type": "dict", "default": {}},
+                "reports": {"type": "path"},
+                "report_troubles": {"type": "dict", "default": {}},
                 "dest": {"type": "path", "required": True},
                 "page": {"type": "path"},
                 "metrics": {"type": "path"},
@@ -76,14 +80,16 @@ class ActionModule(ActionBase):
 
     def _rollout(self, params: dict[str, t.Any], seen: t.Sequence[dict[str, t.Any]]) -> dict[str, t.Any]:
         observed = seen[0] if seen else None
+        plan = read_document(params["plan"])
         run = Run(
-            read_document(params["plan"]),
+            plan,
             observed,
             # A run that ended early did not come to all of them.
             [read_document(path) for path in params["record_sets"] if Path(path).exists()],
             self._task.check_mode,
             _troubles(params["troubles"]),
             _troubles(params["probe_troubles"]),
+            _reported(params, {entry["domain"] for entry in plan["domains"]}),
         )
         started = dt.datetime.fromtimestamp(params["started"], dt.timezone.utc)
         report = make_report(run, started, dt.datetime.now(dt.timezone.utc))
@@ -102,7 +108,8 @@ class ActionModule(ActionBase):
     def _verify(self, params: dict[str, t.Any], seen: t.Sequence[dict[str, t.Any]]) -> dict[str, t.Any]:
         now = dt.datetime.now(dt.timezone.utc)
         started = now if params["started"] is None else dt.datetime.fromtimestamp(params["started"], dt.timezone.utc)
-        document = make_verification(seen, started, now, _troubles(params["troubles"]))
+        reported = _reported(params, {name for observed in seen for name in observed["domains"]})
+        document = make_verification(seen, started, now, _troubles(params["troubles"]), reported)
         self._write(params, document, verify_metrics(document))
         self._show(verify_lines(document, params["page"] or params["dest"]))
         result: dict[str, t.Any] = {
@@ -131,6 +138,12 @@ class ActionModule(ActionBase):
 
     def _show(self, lines: t.Sequence[str]) -> None:
         Display().display("\n" + "\n".join(lines) + "\n")
+
+
+def _reported(params: dict[str, t.Any], domains: set[str]) -> Reported:
+    """What senders reported of domains."""
+    documents = Documents(params["reports"]) if params["reports"] else {}
+    return read_time_lines(documents, domains, _troubles(params["report_troubles"]))
 
 
 def _troubles(given: dict[str, t.Any]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A report as one HTML file that needs nothing else and loads nothing.
 
-What is told in numbers is in the HTML itself; rows, details and the time line are made by the page's script from the
+What is told in numbers is in the HTML itself; rows, details and the time lines are made by the page's script from the
 data, which stand in the file once, as JSON. Nothing in them is trusted: it is escaped in HTML and in JSON, the script
 only ever makes texts of it, and the page's policy forbids everything but this very style and script.
 Pure, and private to this collection.
@@ -43,7 +43,7 @@ def make_page(document: Document, assets: Assets, observed: t.Optional[Document]
     """The page of a verify document or of a rollout's report, and of what was observed in that rollout."""
     data = make_page_data(document, observed)
     rollout = data["kind"] == "rollout"
-    title, tone = _headline(data, len(document["failed_hosts"]) + len(document.get("failed_probes", {})))
+    title, tone = _headline(data, len(_failed_hosts(document)))
     parts = {
         "policy": _content_security_policy(assets),
         "style": assets.style,
@@ -131,8 +131,7 @@ def _facts(document: Document, rollout: bool) -> str:
 
 def _troubles(report: Document) -> str:
     """What is wrong with whole policy hosts, or with hosts that were to look."""
-    hosts = [*report["failed_hosts"].items(), *report.get("failed_probes", {}).items()]
-    failed = [f"<strong>{_text(host)}</strong> failed: {_text(why)}" for host, why in hosts]
+    failed = [f"<strong>{_text(host)}</strong> failed: {_text(why)}" for host, why in _failed_hosts(report)]
     rows = [
         *(f'<li class="bad">{row}</li>' for row in failed),
         *(f"<li>{_text(one)}</li>" for one in report.get("troubles", ())),
@@ -144,6 +143,12 @@ def _troubles(report: Document) -> str:
         '<section class="troubles" aria-labelledby="troubles"><h2 id="troubles">Hosts in trouble</h2>'
         f"<ul>{''.join(rows[:NAMED])}{more}</ul></section>"
     )
+
+
+def _failed_hosts(document: Document) -> list[tuple[str, str]]:
+    """All hosts that failed, whatever they were there for, each with the reason."""
+    kinds = ("failed_hosts", "failed_probes", "failed_report_hosts")
+    return [failed for kind in kinds for failed in document.get(kind, {}).items()]
 
 
 def _orphans(orphans: t.Sequence[str]) -> str:
@@ -219,7 +224,7 @@ def _plain_table(data: Document) -> str:
     rows = [
         f"<tr><th scope='row'>{escape(name)}</th><td>{escape(state)}</td><td>{escape(policy)}</td>"
         f"<td>{escape('; '.join(_lines(holds, findings, data)))}</td></tr>"
-        for name, state, _level, policy, holds, findings, _facts in domains[:LISTED]
+        for name, state, _level, policy, holds, findings, *_more in domains[:LISTED]
     ]
     more = f"<p>and {_count(len(domains) - LISTED, 'more domain')}</p>" if len(domains) > LISTED else ""
     head = "".join(f"<th scope='col'>{word}</th>" for word in ("Domain", "State", "Policy", "What is wrong"))

@@ -9,6 +9,7 @@ them. All texts are made printable. Pure, and private to this collection.
 
 from __future__ import annotations
 
+import datetime as dt
 import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
@@ -47,8 +48,12 @@ Document = dict[str, t.Any]
 class _Builder:
     """The parts that domains share, as they are met."""
 
+    # The day of the run, in UTC.
+    today: dt.date
     codes: dict[str, Document] = field(default_factory=dict)
     findings: dict[tuple[str, ...], int] = field(default_factory=dict)
+    # Reporters, result types and MX hosts of reports.
+    words: dict[str, int] = field(default_factory=dict)
 
     def finding(self, finding: Document) -> int:
         """The number of a finding, which stands in the table of findings once however many domains have it."""
@@ -73,10 +78,37 @@ class _Builder:
             self.codes[code] = {"group": "hold", **texts, **look}
         return [code, _clean(hold["message"]), hold["until"]]
 
+    def time_line(self, days: t.Sequence[Document]) -> list[t.Any]:
+        """What senders reported of each day, as short as it can be, since very many domains have one.
+
+        How many days ago; by reporter its number, and how many sessions succeeded and failed; then, if anything did,
+        what failed, where, who says so, and how often; and in the end, if not all of it is told, how much is not, and
+        the sums.
+        """
+        return [self._day(day) for day in days]
+
+    def _day(self, day: Document) -> list[t.Any]:
+        reporters = [
+            part
+            for name, told in day["reporters"].items()
+            for part in (self._word(name), told["succeeded"], told["failed"])
+        ]
+        failures = [
+            part
+            for one in day["failures"]
+            for part in (*(self._word(one[key]) for key in ("result_type", "mx_host", "reporter")), one["sessions"])
+        ]
+        ago = (self.today - dt.date.fromisoformat(day["day"])).days
+        rest = [day["left_out"], day["succeeded"], day["failed"]] if day["left_out"] else []
+        return [ago, reporters, failures, *rest] if failures or rest else [ago, reporters]
+
+    def _word(self, text: str) -> int:
+        return self.words.setdefault(_clean(text), len(self.words))
+
 
 def make_page_data(document: Document, observed: t.Optional[Document] = None) -> Document:
     """All that the page shows. The certificates of a rollout are those that it observed."""
-    builder = _Builder()
+    builder = _Builder(dt.date.fromisoformat(document["at"][:10]))
     rollout = document.get("schema") == REPORT_SCHEMA
     if rollout:
         domains = [_rollout_domain(domain, builder) for domain in document["domains"]]
@@ -93,6 +125,7 @@ def make_page_data(document: Document, observed: t.Optional[Document] = None) ->
         "levels": _sums(levels, [domain[2] for domain in domains]),
         "codes": _codes(builder, domains),
         "findings": list(builder.findings),
+        "words": list(builder.words),
         "domains": domains,
         "certificates": _certificates(observed if rollout else document),
     }
@@ -113,7 +146,7 @@ def _codes(builder: _Builder, domains: t.Sequence[list[t.Any]]) -> Document:
     return {code: {**builder.codes[code], "count": numbers[code]} for code in order}
 
 
-# --- one domain: name, state, level, policy, holds, findings, facts ---------------------------------------
+# --- one domain: name, state, level, policy, holds, findings, facts, time line ----------------------------
 
 
 def _rollout_domain(domain: Document, builder: _Builder) -> list[t.Any]:
@@ -124,7 +157,8 @@ def _rollout_domain(domain: Document, builder: _Builder) -> list[t.Any]:
     facts = [domain["id"], domain["record_id"], domain["announcement"] or None, domain["mx"]]
     policy = "no policy" if domain["mode"] is None else policy_text(domain)
     first = [_clean(domain["domain"]), domain["stage"], state_of(domain), policy]
-    return [*first, _by_urgency(holds, builder), _numbers(findings, builder), _facts(facts)]
+    told = builder.time_line(domain["reported"])
+    return [*first, _by_urgency(holds, builder), _numbers(findings, builder), _facts(facts), told]
 
 
 def _verified_domain(name: str, seen: Document, builder: _Builder) -> list[t.Any]:
@@ -141,7 +175,7 @@ def _verified_domain(name: str, seen: Document, builder: _Builder) -> list[t.Any
     ]
     text = policy_text(policy) if policy else "no policy"
     first = [_clean(name), seen["verdict"], worst_severity(seen["findings"]) or "ok", text]
-    return [*first, [], _numbers(seen["findings"], builder), _facts(facts)]
+    return [*first, [], _numbers(seen["findings"], builder), _facts(facts), builder.time_line(seen["reported"])]
 
 
 def _numbers(findings: t.Sequence[Document], builder: _Builder) -> list[int]:

@@ -20,7 +20,6 @@ from ._observed import ADDRESS_OURS, Observed, Proof
 from ._plan_document import SCHEMA
 from ._policy import policy_id, render_policy
 from ._reported import told_of
-from ._reports_document import read_days
 from ._wanted_records import WantedRecords, expected_record
 
 Document = dict[str, t.Any]
@@ -42,7 +41,7 @@ def make_plan(
     histories = Histories(site, evidence, now)
     # Nothing but the step to enforce asks for them.
     gated = {one.domain for one in domains if (one.state, one.mode, one.gate) == ("present", "enforce", True)}
-    reported = told_of(read_days(evidence.reports, gated, {}))
+    reported = told_of(evidence.reports, gated)
     entries = []
     record_sets: dict[str, list[Document]] = {"prepare": [], "announce": []}
     for desired in domains:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from ._finding import NOTICE
 from ._hold import ANNOUNCE, HOLD_KINDS, NOTHING
 from ._screen import FEW, NAMED, WRAP, count, cut, harmless, policy_text, table
+from ._time_line import NOTHING_REPORTED, Reported, failures_line, report_host_lines
 
 SCHEMA = "postmaster.mta_sts/report/1"
 
@@ -51,6 +52,7 @@ class Run:
     troubles: t.Mapping[str, str] = field(default_factory=dict)
     # Probe host -> why it did not look at its share of the domains, or prove it.
     probe_troubles: t.Mapping[str, str] = field(default_factory=dict)
+    reported: Reported = NOTHING_REPORTED
 
 
 # --- the document -----------------------------------------------------------------------------------------
@@ -68,6 +70,7 @@ def make_report(run: Run, started: dt.datetime, now: dt.datetime) -> Document:
         "policy_hosts": list(run.plan["policy_hosts"]),
         "failed_hosts": dict(run.troubles),
         "failed_probes": dict(run.probe_troubles),
+        "failed_report_hosts": dict(run.reported.troubles),
         "troubles": run.plan["troubles"],
         "domains": domains,
         "orphans": run.plan["orphans"],
@@ -121,6 +124,7 @@ def _domain(entry: Document, dns: t.Sequence[Document], run: Run) -> Document:
         "removed": entry["remove"] and not run.check_mode and not run.troubles,
         "holds": [_hold(hold) for hold in (*entry["holds"], *of_records)],
         "findings": _evidence(entry["domain"], run),
+        "reported": run.reported.time_lines.get(entry["domain"], []),
     }
 
 
@@ -203,6 +207,8 @@ def rollout_failure(report: Document) -> str:
         parts.append(f"policy hosts that failed: {', '.join(report['failed_hosts'])}")
     if report["failed_probes"]:
         parts.append(f"probe hosts that failed: {', '.join(report['failed_probes'])}")
+    if report["failed_report_hosts"]:
+        parts.append(f"report hosts that failed: {', '.join(report['failed_report_hosts'])}")
     if needing:
         named = ", ".join(f"{domain} ({code})" for domain, code in list(needing.items())[:NAMED])
         more = ", ..." if len(needing) > NAMED else ""
@@ -226,8 +232,10 @@ def rollout_lines(report: Document, path: str) -> list[str]:
     lines += cut([f"  policy host {text}" for text in troubles], "troubles of policy hosts")
     blind = [f"  probe host {host}: {text}" for host, text in report["failed_probes"].items()]
     lines += cut(blind, "probe hosts that failed")
+    lines += report_host_lines(report)
     if len(domains) <= FEW:
-        lines += table([_row(domain) for domain in domains], [_notes(domain) for domain in domains])
+        notes = [_notes(domain) + failures_line(domain["reported"]) for domain in domains]
+        lines += table([_row(domain) for domain in domains], notes)
         lines += _what_to_do(report)
     else:
         moved = [domain for domain in domains if domain["announcement"] not in ("", IN_PLACE, GONE)]

@@ -14,6 +14,7 @@ from collections import Counter
 
 from ._finding import ERROR, NOTICE, SEVERITIES
 from ._screen import FEW, NAMED, count, cut, harmless, policy_text, table
+from ._time_line import NOTHING_REPORTED, Reported, failures_line, report_host_lines
 
 SCHEMA = "postmaster.mta_sts/verify/1"
 
@@ -33,10 +34,18 @@ Document = dict[str, t.Any]
 
 
 def make_verification(
-    seen: t.Sequence[Document], started: dt.datetime, now: dt.datetime, troubles: t.Optional[t.Mapping[str, str]] = None
+    seen: t.Sequence[Document],
+    started: dt.datetime,
+    now: dt.datetime,
+    troubles: t.Optional[t.Mapping[str, str]] = None,
+    reported: Reported = NOTHING_REPORTED,
 ) -> Document:
     """The document of a verification, from what each probe host saw, and from what kept others from it."""
-    domains = {domain: one for observed in seen for domain, one in observed["domains"].items()}
+    domains = {
+        domain: {**one, "reported": reported.time_lines.get(domain, [])}
+        for observed in seen
+        for domain, one in observed["domains"].items()
+    }
     verdicts = Counter(one["verdict"] for one in domains.values())
     codes = Counter(code for one in domains.values() for code in _codes(one))
     return {
@@ -46,6 +55,7 @@ def make_verification(
         "counts": {verdict: verdicts[verdict] for verdict in VERDICTS if verdicts[verdict]},
         "finding_counts": dict(sorted(codes.items())),
         "failed_hosts": dict(troubles or {}),
+        "failed_report_hosts": dict(reported.troubles),
         "domains": dict(sorted(domains.items())) if len(seen) > 1 else domains,
         # Hosts that look at the same MX host see the same of it.
         "mx_hosts": {host: one for observed in seen for host, one in observed["mx_hosts"].items()},
@@ -57,6 +67,8 @@ def verify_failure(document: Document, fail_on: str) -> str:
     parts = []
     if document["failed_hosts"]:
         parts.append(f"hosts that did not look at their share of the domains: {', '.join(document['failed_hosts'])}")
+    if document["failed_report_hosts"]:
+        parts.append(f"report hosts that failed: {', '.join(document['failed_report_hosts'])}")
     failing = [name for name, seen in document["domains"].items() if _fails(seen, fail_on)]
     if failing:
         what = BROKEN if fail_on == BROKEN else f"with a finding of severity {fail_on} or worse"
@@ -98,6 +110,7 @@ def verify_lines(document: Document, path: str) -> list[str]:
     lines = [f"postmaster.mta_sts verify: {count(len(domains), 'domain')}, {document['seconds']} s"]
     troubles = [f"  probe host {host}: {text}" for host, text in document["failed_hosts"].items()]
     lines += cut(troubles, "probe hosts that failed")
+    lines += report_host_lines(document)
     shown = [
         (name, seen)
         for name, seen in domains.items()
@@ -110,7 +123,8 @@ def verify_lines(document: Document, path: str) -> list[str]:
         identifier = f"id {seen['record_id'][:8]}" if seen["record_id"] else "no id"
         rows.append([name, seen["verdict"], text, identifier, "" if seen["findings"] else "ok"])
         findings = sorted(seen["findings"], key=lambda finding: SEVERITIES.index(finding["severity"]))
-        notes.append([line for finding in findings for line in _finding_lines(finding)])
+        found = [line for finding in findings for line in _finding_lines(finding)]
+        notes.append(found + failures_line(seen["reported"]))
     lines += table(rows, notes)
     if len(shown) > FEW:
         lines.append(f"  ... and {len(shown) - FEW} more")

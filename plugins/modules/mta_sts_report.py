@@ -65,6 +65,20 @@ options:
     type: dict
     default: {}
     version_added: 0.2.0
+  reports:
+    description:
+      - Directory with one results document of M(postmaster.mta_sts.tlsrpt_report_info) per host where reports arrive.
+      - The report then has for each domain, in the last 14 of the days that they tell of, how many sessions succeeded and failed, who says
+        so, and what failed where. With more than 100,000 days of all domains together, only for domains in which something failed.
+    type: path
+    version_added: 0.2.0
+  report_troubles:
+    description:
+      - Hosts whose reports were not read, each with a text that says why. They are shown, and the task fails.
+      - Likewise, of a document of O(reports) that is damaged, the rest is used.
+    type: dict
+    default: {}
+    version_added: 0.2.0
   dest:
     description: Where to write the report.
     type: path
@@ -87,15 +101,16 @@ options:
   fail_on_pending:
     description:
       - Whether the task fails in a rollout when somebody has to do something. The report comes first.
-      - That is when a domain is held by anything but time, or when there are O(troubles) or O(probe_troubles). A domain that only waits, as in its
-        testing period or in its withdrawal, fails no run.
+      - That is when a domain is held by anything but time, or when there are O(troubles), O(probe_troubles) or O(report_troubles).
+        A domain that only waits, as in its testing period or in its withdrawal, fails no run.
     type: bool
     default: true
   fail_on:
     description:
       - When the task fails in a verification. The report comes first.
       - V(broken) is when senders cannot use a policy, or refuse mail because of it; V(error), V(warning) and V(notice) are when
-        there is a finding of that severity or a worse one, or a domain is broken; with V(never) only O(troubles) count.
+        there is a finding of that severity or a worse one, or a domain is broken; with V(never) only
+        O(troubles) and O(report_troubles) count.
     type: str
     choices: [broken, error, warning, notice, never]
     default: broken

@@ -9,6 +9,11 @@ import typing as t
 
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._hold import HOLD_KINDS
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._report import Run, make_report
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._time_line import (
+    NOTHING_REPORTED,
+    Reported,
+    read_time_lines,
+)
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._verification import make_verification
 
 NOW = dt.datetime(2026, 11, 26, 20, tzinfo=dt.timezone.utc)
@@ -29,6 +34,19 @@ HOSTILE = {
 }
 
 Document = dict[str, t.Any]
+# So many days ago: by reporter what succeeded and failed; and what failed, where, who says so, and how often.
+ReportedDays = dict[int, tuple[dict[str, tuple[int, int]], list[tuple[str, str, str, int]]]]
+
+EXPIRED = ("certificate-expired", "mail.bakery.example", "Google Inc.")
+BAKERY: ReportedDays = {
+    1: ({"Google Inc.": (1210, 0), "Microsoft Corporation": (402, 0)}, []),
+    2: (
+        {"Google Inc.": (1108, 3), "Microsoft Corporation": (377, 2)},
+        [(*EXPIRED, 3), ("starttls-not-supported", "", "Microsoft Corporation", 2)],
+    ),
+    3: ({"Google Inc.": (0, 41)}, [(*EXPIRED, 41)]),
+    5: ({"Google Inc.": (1009, 0)}, []),
+}
 
 # Code -> severity, title, remedy, reference.
 FINDINGS: dict[str, tuple[str, str, str, str]] = {
@@ -121,6 +139,28 @@ def seen_domain(name: str, verdict: str, *findings: Document, days: float = 61, 
     return name, {**seen, **more}
 
 
+def reports(domain: str, days: ReportedDays) -> Document:
+    """What a report host knows of the days so many days ago: by reporter what succeeded and failed, and what failed."""
+    told = {}
+    for ago, (reporters, failures) in days.items():
+        names = {name: {"succeeded": well, "failed": bad} for name, (well, bad) in reporters.items()}
+        failed = [
+            {"result_type": kind, "mx_host": host, "policy_type": "sts", "reporter": name, "sessions": sessions}
+            for kind, host, name, sessions in failures
+        ]
+        told[str(NOW.date() - dt.timedelta(days=ago))] = {"reporters": names, "failures": failed}
+    return {domain: told}
+
+
+def reported(**troubles: str) -> Reported:
+    """What two report hosts know of two domains."""
+    well: ReportedDays = {ago: ({"Google Inc.": (90 * ago, 0)}, []) for ago in range(1, 9)}
+    first = {"host": "inbox1", "domains": {**reports("bakery.example", BAKERY), **reports("example.org", well)}}
+    second = {"host": "inbox2", "domains": reports("bakery.example", {1: ({"Mail.ru": (7, 0)}, [])})}
+    domains = {"bakery.example", "example.org"}
+    return read_time_lines({"inbox1": first, "inbox2": second}, domains, troubles)
+
+
 def mx_host(name: str, days: float, *names: str, **more: t.Any) -> Document:
     return {"certificates": [certificate(f"{name}:25 at 192.0.2.25", days, *(names or (name,)), **more)],
             "tlsa": [], "tls": ["TLSv1.2", "TLSv1.3"]}  # fmt: skip
@@ -161,12 +201,14 @@ def verification() -> Document:
         "mail.bakery.example": mx_host("mail.bakery.example", 3400, "localhost", issuer="localhost"),
         "mx9.elsewhere.example": mx_host("mx9.elsewhere.example", 170, "*.elsewhere.example"),
     }
-    return verified(domains, hosts, 12)
+    return verified(domains, hosts, 12, reported())
 
 
-def verified(domains: t.Iterable[tuple[str, Document]], mx_hosts: Document, seconds: int) -> Document:
+def verified(
+    domains: t.Iterable[tuple[str, Document]], mx_hosts: Document, seconds: int, told: Reported = NOTHING_REPORTED
+) -> Document:
     observed = {"domains": dict(domains), "mx_hosts": mx_hosts}
-    return make_verification([observed], NOW - dt.timedelta(seconds=seconds), NOW)
+    return make_verification([observed], NOW - dt.timedelta(seconds=seconds), NOW, reported=told)
 
 
 def planned(domain: str, stage: str, *holds: tuple[str, str, str | None], **more: t.Any) -> Document:
@@ -210,7 +252,8 @@ def rollout(**more: t.Any) -> Document:
     }
     observed = {"domains": {"bakery.example": {"record_id": ID, "findings": findings}}}
     troubles = {"web2.example.net": "No space left on device"}
-    run = Run(plan, observed, troubles=troubles, probe_troubles={"probe2.example.net": "timed out"}, **more)
+    probes = {"probe2.example.net": "timed out"}
+    run = Run(plan, observed, troubles=troubles, probe_troubles=probes, reported=reported(inbox3="timed out"), **more)
     return make_report(run, NOW - dt.timedelta(seconds=41), NOW)
 
 
@@ -223,7 +266,15 @@ def hostile() -> Document:
         more: Document = {"records": [text], "tlsrpt": [text], "mx": [text], "policy": policy}
         domains.append(seen_domain(f"{text}.example", "enforce", found, **more))
         hosts[text] = mx_host(text, 30, text, issuer=text)
-    return verified(domains, hosts, 1)
+    return verified(domains, hosts, 1, hostile_reports())
+
+
+def hostile_reports() -> Reported:
+    """Reports in which every text is hostile, by a host whose name is."""
+    told: Document = {}
+    for text in HOSTILE.values():
+        told.update(reports(f"{text}.example", {1: ({text: (1, 2)}, [(text, text, text, 2)])}))
+    return read_time_lines({"inbox": {"domains": told}}, set(told), {text: text for text in HOSTILE.values()})
 
 
 def hostile_rollout() -> Document:
@@ -231,22 +282,28 @@ def hostile_rollout() -> Document:
     texts = list(HOSTILE.values())
     entries = [planned(f"{text}.example", "testing", ("proof-failed", text, None), mx=[text]) for text in texts]
     plan = {"policy_hosts": {}, "domains": entries, "orphans": texts, "troubles": texts}
-    return make_report(
-        Run(plan, troubles={text: text for text in texts}, probe_troubles={text: text for text in texts}), NOW, NOW
-    )
+    same = {text: text for text in texts}
+    return make_report(Run(plan, troubles=same, probe_troubles=same, reported=hostile_reports()), NOW, NOW)
 
 
 def many(number: int) -> Document:
-    """A verification of very many domains, of which every seventh has something and every hundredth is broken."""
+    """A verification of very many domains, of which every seventh has something and every hundredth is broken.
+
+    Two senders reported of each for a week.
+    """
     soon = finding("mx-certificate-expiring", "mx2.example.net:25 at 192.0.2.26", "certificate: expires in 9 days")
-    domains = []
+    domains, told = [], {}
     for n in range(number):
         name = f"d{n}.example"
         found = [soon] if n % 7 == 0 else []
         if n % 100 == 0:
             found.append(finding("policy-differs", f"https://mta-sts.{name} at 192.0.2.1", "another policy"))
         domains.append(seen_domain(name, "enforce" if n % 100 else "broken", *found, days=1 + n % 89))
-    return verified(domains, {"mx2.example.net": mx_host("mx2.example.net", 9)}, 19)
+        well: dict[str, tuple[int, int]] = {"Google Inc.": (n, 0), "Microsoft Corporation": (2 * n, int(n % 50 == 0))}
+        failed = [("certificate-expired", "mx2.example.net", "Microsoft Corporation", 1)] if n % 50 == 0 else []
+        told.update(reports(name, dict.fromkeys(range(8), (well, failed))))
+    lines = read_time_lines({"inbox": {"domains": told}}, set(told), {})
+    return verified(domains, {"mx2.example.net": mx_host("mx2.example.net", 9)}, 19, lines)
 
 
 def held_by_everything() -> Document:

@@ -103,6 +103,69 @@ def waits(made: dict[str, t.Any]) -> list[t.Any]:
     return [hold["until"] for hold in made["domains"][0]["holds"] if hold["code"] != "proof-missing"]
 
 
+def test_what_senders_reported_holds_the_step_to_enforce(tmp_path: Path) -> None:
+    """Of the domains of the plan, and in its period; damaged documents hold nothing."""
+    failed = {"result_type": "certificate-expired", "mx_host": "mx1.example.net", "policy_type": "sts"}
+    days = {
+        f"2026-11-{day}": {
+            "reporters": {"Sender": {"succeeded": 5, "failed": 3}},
+            "failures": [{**failed, "reporter": "Sender", "sessions": 3}],
+        }
+        for day in (12, 21)
+    }
+    document = {"host": "inbox1", "domains": {"example.com": days, "example.org": days}, "unreadable": []}
+    for name, told in {
+        "reports": document,
+        "damaged": {"host": "inbox1", "domains": {"example.com": {"x": 1}}},
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / f"{name}/inbox1.json").write_text(json.dumps(told))
+    served = {"mode": "testing", "mx": ["mx1.example.net"], "max_age": 86400, "after_unknown": False, "until": None}
+    entry = {
+        "served": [{**served, "since": "2026-11-01T10:00:00+00:00"}],
+        "conditions": dict.fromkeys(("testing", "ready"), "2026-11-02T10:00:00+00:00"),
+    }
+    ledger = {"state": "ok", "trouble": "", "revision": 3, "written": None, "now": "2026-11-23T10:00:00+00:00"}
+    (tmp_path / "ledgers").mkdir()
+    (tmp_path / "ledgers/web1.json").write_text(
+        json.dumps({"host": "web1", **ledger, "domains": {"example.com": entry}})
+    )
+    live = observed("1")
+    live["domains"]["example.com"]["addresses"] = ["198.51.100.1"]
+    (tmp_path / "observed.json").write_text(json.dumps(live))
+    options: dict[str, t.Any] = {
+        "domains": [{**DOMAINS[0], "mode": "enforce"}],
+        "policy_hosts": {"web1": ["198.51.100.1"]},
+        "ledgers": "ledgers",
+        "observed": "observed.json",
+        "at": "2026-11-23T10:00:00+00:00",
+    }
+    ungated = {**options, "domains": [{**options["domains"][0], "gate": False, "testing_days": 30}]}
+    several: list[tuple[dict[str, t.Any], str, int]] = [
+        (options, "enforce", 7),
+        ({**options, "reports": "nowhere"}, "enforce", 7),
+        ({**options, "reports": "damaged"}, "enforce", 7),
+        ({**options, "reports": "reports"}, "testing", 7),
+        ({**options, "reports": "reports", "testing_days": 1}, "enforce", 1),
+        ({**options, "reports": "reports", "testing_days": 0}, "enforce", 1),
+        ({**ungated, "reports": "reports"}, "testing", 30),
+    ]
+    tasks = [{**task, "dest": f"plan{number}.json"} for number, (task, _mode, _days) in enumerate(several)]
+    for number, (result, (_task, mode, period)) in enumerate(zip(plan(tmp_path, *tasks), several, strict=True)):
+        made = json.loads((tmp_path / f"plan{number}.json").read_text())["domains"][0]
+        assert (made["mode"], result["report_days"]) == (mode, period), number
+        held = [hold for hold in made["holds"] if hold["code"] == "mx-reported"]
+        if number == 3:
+            assert [(hold["message"], hold["until"]) for hold in held] == [
+                (
+                    "mx1.example.net: certificate-expired in 3 sessions since 2026-11-21, reported by Sender",
+                    "2026-11-29T00:00:00+00:00",
+                )
+            ]
+        else:
+            assert not held
+
+
 CSV = """\
 domain,mx,tlsrpt,gate,max_age
 example.com,mx1.example.net mx2.example.net,mailto:tls@example.net,false,86400
@@ -115,7 +178,7 @@ def test_a_file_of_domains_is_kept_for_the_plans_of_the_run(tmp_path: Path) -> N
     (tmp_path / "domains.csv").write_text(CSV)
     (tmp_path / "wrong.csv").write_text("domain,mx\nexample.com,192.0.2.1\n")
     run_dir = tmp_path / "run"
-    for directory in ("served", "ledgers", "certificates", "seen", "proved", "mine"):
+    for directory in ("served", "ledgers", "certificates", "seen", "proved", "reports", "mine"):
         (run_dir / directory).mkdir(parents=True)
         (run_dir / directory / "web1.json").touch()
     old = ("observed.json", "prepared.json", "proof.json", "announced.json", "report.json", "report.html")

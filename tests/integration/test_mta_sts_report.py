@@ -133,6 +133,33 @@ def test_hosts_that_shared_the_domains_have_one_report(tmp_path: Path, observed:
     assert set(document["domains"]) == {*names[::3], *names[1::3]}
 
 
+def test_what_senders_reported_is_in_the_report_and_a_host_that_failed_is_told(
+    tmp_path: Path, observed: Document
+) -> None:
+    (tmp_path / "reports").mkdir()
+    domains = documents.reports("bakery.example", documents.BAKERY)
+    told: Document = {"inbox1": {"domains": domains, "unreadable": []}, "inbox2": {"domains": 5}}
+    for host, document in told.items():
+        (tmp_path / f"reports/{host}.json").write_text(json.dumps({"host": host, **document}))
+    more = {"reports": "reports", "report_troubles": {"inbox3": "timed out"}}
+    wanted = entry("bakery.example", "testing"), entry("a.example", "testing")
+    tasks = [{**reporting(tmp_path, *wanted), **more}, {**observed, **more, "fail_on": "never"}]
+    results, printed = run(tmp_path, *tasks)
+    for result, name in zip(results, ("report", "verify"), strict=True):
+        assert result["msg"] == "report hosts that failed: inbox2, inbox3"
+        document = json.loads((tmp_path / f"run/{name}.json").read_text())
+        assert document["failed_report_hosts"] == {
+            "inbox2": "its reports are left out: 'domains' is missing or damaged",
+            "inbox3": "timed out",
+        }
+        told = document["domains"]
+        days = {one["domain"]: one for one in told} if isinstance(told, list) else told
+        assert [day["failed"] for day in days["bakery.example"]["reported"]] == [0, 41, 5, 0]
+        assert {name for name, one in days.items() if one["reported"]} == {"bakery.example"}
+    assert printed.count("\n  report host inbox3: timed out\n") == 2
+    assert printed.count("\n      senders reported that 46 of 4,152 sessions failed since 2026-11-23, by 2 ") == 2
+
+
 def test_a_verification_has_a_document_a_page_and_metrics(tmp_path: Path, observed: Document) -> None:
     metrics = tmp_path / "collector/mta-sts-verify.prom"
     task = {**observed, "page": "run/report.html", "metrics": str(metrics)}

@@ -160,6 +160,32 @@ def test_certificates_stand_on_a_time_line_the_first_to_end_at_the_top(open_page
     assert [text.split()[0] for text in view.page.locator(".sums li").all_inner_texts()] == ["1", "2", "8"]
 
 
+def test_the_details_tell_what_senders_reported_day_by_day(open_page: Open) -> None:
+    """In words; the bars are for the eye alone."""
+    for name in ("verification", "rollout"):
+        view = open_page(name)
+        view.page.get_by_role("searchbox", name="Search").fill("bakery")
+        view.open_all()
+        days = view.page.locator(".reported ol > li")
+        texts = [" ".join(text.split()) for text in days.all_inner_texts()]
+        assert texts == [
+            "2026-11-25 1,619 succeeded none failed "
+            "Reported by Google Inc. (1,210), Microsoft Corporation (402), Mail.ru (7)",
+            "2026-11-24 1,485 succeeded 5 failed "
+            "Reported by Google Inc. (3 of 1,111 failed), Microsoft Corporation (2 of 379 failed) "
+            "3 \u00d7 certificate-expired at mail.bakery.example, by Google Inc. "
+            "2 \u00d7 starttls-not-supported, by Microsoft Corporation",
+            "2026-11-23 0 succeeded 41 failed Reported by Google Inc. (41 of 41 failed) "
+            "41 \u00d7 certificate-expired at mail.bakery.example, by Google Inc.",
+            "2026-11-21 1,009 succeeded none failed Reported by Google Inc. (1,009)",
+        ]
+        assert days.locator(".track").count() == days.locator(".track[aria-hidden=true]").count() == 4
+        # Of those of whom nothing was reported there is none.
+        view.page.get_by_role("searchbox", name="Search").fill("library")
+        view.open_all()
+        assert days.count() == 0
+
+
 # --- how it is used ---------------------------------------------------------------------------------------
 
 

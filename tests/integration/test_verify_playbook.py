@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import typing as t
 from pathlib import Path
@@ -130,6 +131,56 @@ def test_probe_hosts_share_the_domains(verify: Verify) -> None:
         for host in ("probe1", "probe2", "probe3")
     }
     assert shares == {"probe1": NAMES[::3], "probe2": NAMES[1::3], "probe3": NAMES[2::3]}
+
+
+REPORT = {
+    "organization-name": "Sender",
+    "report-id": "1",
+    "policies": [
+        {
+            "policy": {"policy-type": "sts", "policy-domain": "example.com"},
+            "summary": {"total-successful-session-count": 10, "total-failure-session-count": 1},
+        }
+    ],
+}
+
+
+def inboxes(directory: Path, **hosts: Document) -> Document:
+    """An inventory with report hosts, all of them here; two of them have a report of today."""
+    today = f"{dt.datetime.now(dt.timezone.utc):%Y-%m-%d}"
+    times = {f"{edge}-datetime": f"{today}T00:00:00Z" for edge in ("start", "end")}
+    for place in ("mine", "default"):
+        (directory / place).mkdir()
+        (directory / place / "1.json").write_text(json.dumps({**REPORT, "date-range": times}))
+    here = {"ansible_connection": "local", "ansible_become": False}
+    return {"mta_sts_report_hosts": {"hosts": {name: {**here, **variables} for name, variables in hosts.items()}}}
+
+
+def test_reports_of_senders_are_read_and_a_host_that_fails_takes_nothing_from_the_others(verify: Verify) -> None:
+    place = verify.directory
+    away = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+    inventory = inboxes(
+        place,
+        inbox1={"mta_sts_report_paths": [str(place / "mine")]},
+        inbox2={"report_inbox_directory": str(place / "default")},
+        inbox3={"mta_sts_report_paths": [str(place / "nowhere")]},
+        inbox4=away,
+    )
+    (place / "mta-sts-run/reports").mkdir(parents=True)
+    (place / "mta-sts-run/reports/old.json").write_text("{}")
+    status, output = verify(inventory, mta_sts_verify_domains="example.com,example.org")
+    assert status != 0
+    document = verify.seen()
+    assert set(document["failed_report_hosts"]) == {"inbox3", "inbox4"}
+    assert "No such file or directory" in document["failed_report_hosts"]["inbox3"]
+    assert "report hosts that failed: inbox3, inbox4" in output
+    (day,) = document["domains"]["example.com"]["reported"]
+    assert (day["succeeded"], day["failed"]) == (20, 2)
+    assert document["domains"]["example.org"]["reported"] == []
+    # Without any, nothing is asked for.
+    status, output = verify(mta_sts_verify_domains="example.com")
+    assert status == 0, output
+    assert verify.seen()["domains"]["example.com"]["reported"] == []
 
 
 def test_more_probe_hosts_than_domains(verify: Verify) -> None:

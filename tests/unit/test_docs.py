@@ -45,7 +45,7 @@ ROLLOUT = (DOCSITE / "rst/guide_rollout.rst").read_text()
 LIFECYCLE = (DOCSITE / "rst/lifecycle.rst").read_text()
 VERIFY = (DOCSITE / "rst/guide_verify.rst").read_text()
 METRICS = {*_metrics.VERIFY, *_metrics.ROLLOUT}
-GROUPS = {"mta_sts_hosts", "mta_sts_probes"}
+GROUPS = {"mta_sts_hosts", "mta_sts_probes", "mta_sts_report_hosts"}
 
 
 def rows(text: str, first_column: str) -> dict[str, list[str]]:

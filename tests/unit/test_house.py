@@ -43,6 +43,7 @@ PURE = {
     "_reports_document",
     "_screen",
     "_shares",
+    "_time_line",
     "_tlsrpt",
     "_tlsrpt_record",
     "_verification",

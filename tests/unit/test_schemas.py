@@ -221,7 +221,7 @@ def test_observed_has_all_that_may_be_known_and_unknown(observed: Document) -> N
 
 def test_verify_has_what_was_observed_and_the_sums(observed: Document) -> None:
     document = check("verify", make_verification([observed], NOW, NOW + dt.timedelta(seconds=12)))
-    assert document["domains"] == observed["domains"]
+    assert document["domains"] == {name: {**seen, "reported": []} for name, seen in observed["domains"].items()}
     assert sum(document["counts"].values()) == len(observed["domains"]) == 3
     assert set(document["finding_counts"]) == {
         finding["code"] for seen in observed["domains"].values() for finding in seen["findings"]
@@ -229,7 +229,7 @@ def test_verify_has_what_was_observed_and_the_sums(observed: Document) -> None:
     # Hosts that shared the domains.
     halves = [{**observed, "domains": {name: seen}} for name, seen in observed["domains"].items()]
     whole = check("verify", make_verification(halves, NOW, NOW, {"probe4": "could not be reached"}))
-    assert (whole["domains"], whole["counts"]) == (observed["domains"], document["counts"])
+    assert (whole["domains"], whole["counts"]) == (document["domains"], document["counts"])
     assert whole["failed_hosts"] == {"probe4": "could not be reached"}
 
 
@@ -238,6 +238,8 @@ def test_the_documents_of_the_tests_are_such_documents() -> None:
     check("verify", documents.many(100))
     check("report", documents.rollout())
     check("report", documents.held_by_everything())
+    reports = {"host": "inbox1", "domains": documents.reports("example.com", documents.BAKERY), "unreadable": []}
+    check("reports", reports)
 
 
 def test_ledger_has_all_that_may_be_written_down(ledger: Document) -> None:

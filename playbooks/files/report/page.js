@@ -147,7 +147,7 @@
 
   // --- the domains ---
 
-  const [NAME, STATE, LEVEL, POLICY, HOLDS, FINDINGS, FACTS] = [0, 1, 2, 3, 4, 5, 6];
+  const [NAME, STATE, LEVEL, POLICY, HOLDS, FINDINGS, FACTS, REPORTED] = [0, 1, 2, 3, 4, 5, 6, 7];
   const toneOf = (pairs) => Object.fromEntries(pairs.map(([word, look]) => [word, look]));
   const stateTone = toneOf(data.states);
   const levelTone = toneOf(data.levels);
@@ -188,6 +188,42 @@
       make("h4", "", dot(known.tone), make("span", "tag", known.word), make("span", "", what)), facts);
   };
 
+  const today = at - (at % DAY);
+  /** A list in parts of one length. */
+  const parts = (flat, length) => Array.from({ length: flat.length / length }, (_, index) => flat.slice(index * length, (index + 1) * length));
+  const sum = (rows, place) => rows.reduce((total, row) => total + row[place], 0);
+
+  /** What senders reported, day by day, the last first. */
+  const timeLine = (line) => {
+    const word = (index) => data.words[index];
+    const days = line.map(([ago, told, failed = [], more = 0, ...sums]) => {
+      const reporters = parts(told, 3);
+      return { ago, reporters, failures: parts(failed, 4), more, sums: more ? sums : [sum(reporters, 1), sum(reporters, 2)] };
+    }).reverse();
+    const most = Math.max(...days.map(({ sums }) => sums[0] + sums[1]), 1);
+    const row = ({ ago, reporters, failures, more, sums: [succeeded, failed] }) => {
+      const total = succeeded + failed;
+      const track = make("span", "track", ...[["bad", failed], ["good", succeeded]].filter(([, some]) => some).map(([look, some]) => {
+        const part = make("i", look);
+        // What failed is to be seen however little it is, and a day with few sessions beside one with many.
+        part.style.width = `max(${((some / total) * Math.sqrt(total / most) * 100).toFixed(2)}%, 4px)`;
+        return part;
+      }));
+      track.setAttribute("aria-hidden", "true");
+      const told = make("span", "told", make("span", "", `${number(succeeded)} succeeded`),
+        failed ? make("b", "bad", dot("bad"), `${number(failed)} failed`) : make("span", "", "none failed"));
+      const by = reporters.map(([name, well, bad]) => `${word(name)} (${bad ? `${number(bad)} of ${number(well + bad)} failed` : number(well)})`);
+      const what = failures.map(([type, host, name, some]) => make("li", "",
+        `${number(some)} \u00d7 `, make("code", "", word(type)), word(host) ? " at " : "", make("span", "mono", word(host)), `, by ${word(name)}`));
+      if (more) what.push(make("li", "", `${number(more)} more reporters and failures are not listed`));
+      return make("li", "",
+        make("div", "day", make("time", "", new Date(today - ago * DAY).toISOString().slice(0, 10)), told, track),
+        make("p", "by", `Reported by ${by.join(", ")}`),
+        what.length ? make("ul", "what", ...what) : null);
+    };
+    return make("section", "reported", make("h4", "", "What senders reported, by day in UTC"), make("ol", "", ...days.map(row)));
+  };
+
   const details = (domain) => {
     const issues = [
       ...domain[HOLDS].map(([code, message, until]) => issue(code, data.codes[code].title, [message], until)),
@@ -203,7 +239,7 @@
       for (const one of [value].flat()) known.append(make("dd", "mono", one));
     });
     const left = issues.length ? make("ul", "issues", ...issues) : make("p", "calm", rollout ? "Nothing holds this domain." : "Nothing was found wrong.");
-    return make("div", "body", left, known);
+    return make("div", "body", left, known, domain[REPORTED].length ? timeLine(domain[REPORTED]) : null);
   };
 
   const worst = (domain) => {

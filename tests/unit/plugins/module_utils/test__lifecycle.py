@@ -25,6 +25,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._lifecycle impo
 )
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._observed import Observed, Proof
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, policy_id, render_policy
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._reported import Refused, Told
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -381,6 +382,39 @@ def test_the_gate(seen_of_mx: dict[str, t.Any], messages: list[str]) -> None:
     assert decision.record == ANNOUNCE
     without_gate = run(dataclasses.replace(ENFORCE, gate=False), tested, seen(TESTED, **seen_of_mx))
     assert (without_gate.policy, without_gate.holds) == (ENFORCED, ())
+
+
+YESTERDAY = NOW.date() - dt.timedelta(days=1)
+REPORTED: dict[str, t.Any] = {"reported": (Told(YESTERDAY, "Sender", 7, (Refused(MX[0], "certificate-expired", 3),)),)}
+
+
+def test_what_senders_reported_holds_the_step() -> None:
+    tested = past(row(TESTED), testing=MONTH, ready=MONTH)
+    decision = run(ENFORCE, tested, seen(TESTED, **REPORTED))
+    assert (decision.policy, decision.stage, decision.record) == (TESTED, "testing", ANNOUNCE)
+    assert [(one.code, one.until) for one in decision.holds] == [
+        ("mx-reported", dt.datetime(2026, 11, 30, tzinfo=dt.timezone.utc))
+    ]
+    # It interrupts nothing.
+    assert decision.conditions == {TESTING: NOW - MONTH, READY: NOW - MONTH}
+    assert run(dataclasses.replace(ENFORCE, gate=False), tested, seen(TESTED, **REPORTED)).policy == ENFORCED
+    assert mode(run(ENFORCE, tested, seen(TESTED, **REPORTED), NOW + 7 * DAY)) == "enforce"
+
+
+@pytest.mark.parametrize("desired", [TEST, UNSET, Desired("example.com", MX, "none"), LEAVE])
+def test_what_senders_reported_holds_nothing_else(desired: Desired) -> None:
+    tested = past(row(TESTED), testing=MONTH, ready=MONTH)
+    assert run(desired, tested, seen(TESTED, **REPORTED)) == run(desired, tested, seen(TESTED))
+
+
+@pytest.mark.parametrize("desired", [ENFORCE, UNSET])
+def test_p6_no_report_lowers_what_enforces(desired: Desired) -> None:
+    assert run(desired, past(row(ENFORCED)), seen(ENFORCED, **REPORTED)) == run(
+        desired, past(row(ENFORCED)), seen(ENFORCED)
+    )
+    # Nor what is forgotten and may enforce.
+    lost = announces(id_of(ENFORCED))
+    assert run(desired, History(), dataclasses.replace(lost, **REPORTED)) == run(desired, History(), lost)
 
 
 # --- P6: what enforces goes on enforcing ------------------------------------------------------------------

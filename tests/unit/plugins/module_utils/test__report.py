@@ -22,6 +22,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._report import 
     rollout_failure,
     rollout_lines,
 )
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._time_line import Reported
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._verification import verify_lines
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
@@ -275,6 +276,11 @@ def test_troubles_of_whole_hosts_come_first() -> None:
     assert lines[1:3] == ["  policy host web2: gone", "  probe host probe1: gone"]
     assert report["failed_probes"] == {"probe1": "gone"}
     assert rollout_failure(report) == "policy hosts that failed: web2; probe hosts that failed: probe1"
+    unread = Reported({}, {"inbox1": "No such file or directory"})
+    report, lines = reported(Run(plan(entry("a.example")), reported=unread))
+    assert lines[1] == "  report host inbox1: No such file or directory"
+    assert report["failed_report_hosts"] == unread.troubles
+    assert rollout_failure(report) == "report hosts that failed: inbox1"
     many = {f"web{n}": "could not be reached" for n in range(500)}
     _report, lines = reported(Run(plan(entry("a.example")), troubles=many))
     assert lines[21] == "  ... and 480 more troubles of policy hosts"
@@ -444,12 +450,13 @@ def seen(verdict: str = "enforce", *findings: Finding, **more: t.Any) -> Documen
         "record_id": ID,
         "policy": policy,
         "findings": [finding.to_dict() for finding in findings],
+        "reported": [],
         **more,
     }
 
 
 def verified(domains: Document, **troubles: str) -> Document:
-    return {"domains": domains, "seconds": 3, "failed_hosts": troubles}
+    return {"domains": domains, "seconds": 3, "failed_hosts": troubles, "failed_report_hosts": {}}
 
 
 def test_a_small_verification() -> None:
