@@ -24,6 +24,7 @@ from bench_lab import GROUPS, HERE, BenchLab, domain, mx_of
 from distance import distant
 from many import many
 from measure import Measured
+from many_reports import reports
 
 SIZES = [1, 100, 1000, 10000]
 LOOPED = [10, 50]
@@ -158,6 +159,7 @@ def main() -> None:
             "at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
             "rollouts": [rollouts(lab, count, hosts) for count in sizes for hosts in GROUPS],
             "many": many(lab, summary),
+            "reports": reports(summary),
             "looped": looped(lab, LOOPED),
             "verification": verification(lab, sizes[-1], arguments.peers),
             "machine": machine(lab),

@@ -47,6 +47,12 @@ So many are decided about, and published, without their servers: the documents o
 each domain with all that was seen of it. `mta_sts_plan` has the documents of so many policy hosts; `mta_sts_policies` writes all policies and a new
 ledger.
 """
+REPORTS = """\
+## Reports of senders
+
+`tlsrpt_report_info` reads {reports:,} reports, {mib:,} MiB of JSON, gzip and mail in equal parts, from as many files and adds them up, in {seconds:,.1f} s
+and {controller_mib:,.0f} MiB with all of Ansible.
+"""
 LOOPED = """\
 ## Beside a role with loops
 
@@ -77,6 +83,7 @@ def page(results: Results) -> str:
         "## Rollouts\n\n" + _rollouts(runs),
         "## nginx and memory\n\n" + _nginx(runs),
         MANY.format(count=f"{results['many']['domains']:,}") + "\n" + _many(results["many"]),
+        REPORTS.format(**results["reports"]),
         LOOPED.format(few=looped["runs"][0]["domains"], many=looped["runs"][-1]["domains"], largest=f"{largest:,}")
         + "\n"
         + _looped(results),
@@ -119,6 +126,14 @@ def goals(results: Results) -> list[list[str]]:
             "under {:,.0f} MiB",
             2048,
         ),
+        _goal(
+            "reports read and added up, a second",
+            results["reports"]["reports"] / results["reports"]["seconds"],
+            "at least {:,.0f}",
+            2000,
+            least=True,
+        ),
+        _goal("memory to read and add up reports", results["reports"]["controller_mib"], "under {:,.0f} MiB", 1024),
         *(
             _goal(f"one domain, {text}", one[sizes[0]][kind]["seconds"], "under {:,.0f} s", 15)
             for kind, text in (
