@@ -23,8 +23,8 @@ import page
 from bench_lab import GROUPS, HERE, BenchLab, domain, mx_of
 from distance import distant
 from many import many
-from measure import Measured
 from many_reports import reports
+from measure import Measured
 
 SIZES = [1, 100, 1000, 10000]
 LOOPED = [10, 50]

@@ -59,7 +59,8 @@ def _report(number: int) -> bytes:
     domain = f"d{number % DOMAINS}.example"
     day = dt.date(2026, 11, 1) + dt.timedelta(days=number // DOMAINS // len(REPORTERS))
     succeeded, failed = _sessions(number)
-    details, told = [], 0
+    details: list[dict[str, t.Any]] = []
+    told = 0
     while told < failed:
         told += len(details) + 1
         details.append({

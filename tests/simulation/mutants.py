@@ -17,6 +17,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils import (
     _history,
     _lifecycle,
     _plan,
+    _reported,
     _wanted_records,
 )
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._history import History, Outstanding
@@ -212,6 +213,9 @@ MUTANTS: dict[str, list[Patch]] = {
     ],
     "there is no gate": [(_lifecycle, "mx_failures", returning(()))],
     "MX hosts that match are ready": [(_evidence, "_mx_failures", returning(()))],
+    "reports are not heard": [(_lifecycle, "holds_of_reports", returning(()))],
+    "the word of one is enough for others": [(_reported, "SILENT", NO_TIME)],
+    "whatever failed was refused": [(_reported, "is_refused", returning(True))],
     "what fails is taken back to testing": [(_lifecycle, "was_enforcing", was_enforcing_and_is_ready)],
     "what is tried or withdrawn lasts": [(_lifecycle, "SHORT_MAX_AGE", DEFAULT_MAX_AGE)],
     "what was interrupted goes on": [(_Case, "lasting", lasting_whatever_happens)],

@@ -8,6 +8,7 @@ It is a generator that stops after every write, so that a run can die, or wait, 
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._evidence import Evidence, Site
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import Ledger, LedgerError
@@ -55,6 +56,7 @@ class Rollout:
         self.desired = {d.name: d.desired for d in world.domains.values() if d.desired is not None}
         self.site = Site({host.name: [host.address] for host in world.hosts}, ttl=3600)
         self.seen_mx: dict[str, dict[str, bool]] = {}
+        self.last_words: dict[str, dict[tuple[str, int], set[str]]] = {}
         self.forgotten: set[str] = set()
         self.looked_at = world.change
         self.proved_at = 0
@@ -75,7 +77,7 @@ class Rollout:
                 yield from self._serve(host, plan)
         proof = {"host": "controller", "domains": self._prove(plan)}
         yield "all proved"
-        evidence = Evidence(evidence.served, evidence.ledgers, evidence.observed, proof)
+        evidence = replace(evidence, proof=proof)
         self.plan = plan = self._plan(evidence)
         for record_set in plan["record_sets"]["announce"]:
             yield from self._apply(record_set)
@@ -111,13 +113,16 @@ class Rollout:
         managed = [host for host in self.world.hosts if host.managed]
         served = {host.name: _served(host) for host in managed}
         ledgers = {host.name: self._read_ledger(host) for host in managed}
-        domains = {}
+        domains, reports = {}, {}
         for name in self.desired:
             domain = self.world.domains[name]
+            self.last_words[name] = self.world.last_words(domain)
+            reports[name] = self.world.reports(domain)
             domains[name] = self._see(domain, self.trouble.probe)
             if id_in(domain.txt.value) is not None and not any(self._knows(host, domain) for host in managed):
                 self.forgotten.add(name)
-        return Evidence(served, ledgers, {"host": "c", "domains": domains})
+        observed = {"host": "c", "domains": domains}
+        return Evidence(served, ledgers, observed, reports={"inbox": {"domains": reports}})
 
     @staticmethod
     def _knows(host: PolicyHost, domain: Domain) -> bool:

@@ -90,9 +90,27 @@ STORIES: dict[str, Story] = {
     "MX hosts that match are ready": (
         ("begin", {"starts": ("legacy testing",), "runs": 1}),
         ("follow_reports", {}),
+        # Nobody has reported it yet.
         ("break_mx", {"host": "mx1.example.net", "healthy": False}),
-        ("keep_running", {}),
+        ("roll_out", {}),
     ),
+    "reports are not heard": (
+        ("begin", {}),
+        ("break_mx", {"host": "mx1.example.net", "healthy": False}),
+        ("roll_out", {}),
+        ("break_mx", {"host": "mx1.example.net", "healthy": True}),
+        ("roll_out", {"wait": DAY}),
+    ),
+    "the word of one is enough for others": (
+        # Two days before the step an MX host is bad, for a moment that no run sees, and one sender has no mail for it.
+        ("begin", {"days": 7, "patterns": ("mx1.example.net", "mx2.example.net"), "runs": 2}),
+        ("follow_reports", {}),
+        ("roll_out", {"wait": 5 * DAY}),
+        ("break_mx", {"host": "mx2.example.net", "healthy": False}),
+        ("break_mx", {"host": "mx2.example.net", "healthy": True}),
+        ("roll_out", {"wait": "due"}),
+    ),
+    "whatever failed was refused": (("begin", {}),),
     "what fails is taken back to testing": (
         ("begin", {"starts": ("legacy enforce",), "patterns": ("mx2.example.net", "mx3.example.net")}),
     ),

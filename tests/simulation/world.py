@@ -38,6 +38,10 @@ ELSEWHERE = "198.51.100.9"
 MX_HOSTS = ("mx1.example.net", "mx2.example.net", "mx3.example.net", "a.pool.example.net", "wild.example.org")
 RECORD_TTL = HOUR
 LEGACY_ID = "legacy"
+# Senders that report: how many days after a day its report comes, and at which MX hosts they have mail.
+REPORTERS: dict[str, tuple[int, tuple[str, ...]]] = {"prompt": (1, MX_HOSTS[:1]), "late": (2, MX_HOSTS)}
+# A rollout reads the reports of so many days.
+REPORTED_DAYS = 7
 
 
 class Broken(AssertionError):
@@ -131,6 +135,8 @@ class Domain:
     # When it was stepped to enforce without a testing period, because the operator wants none.
     hasty: int = 0
     senders: list[Sender] = field(default_factory=list)
+    # Day, in days since 1970 -> the MX hosts in DNS that did not take mail as a policy that enforces wants it.
+    bad_days: dict[int, set[str]] = field(default_factory=dict)
 
     @property
     def file(self) -> str:
@@ -338,8 +344,44 @@ class World:
     def wait(self, seconds: int) -> None:
         if seconds:
             self.look()
+            self._note_bad_days(seconds)
             self.now += seconds
             self.look()
+
+    # --- what senders report ------------------------------------------------------------------------------
+
+    def _note_bad_days(self, seconds: int = 0) -> None:
+        """What senders meet from now on, for a time."""
+        for domain in self.domains.values():
+            bad = self.broken_mx.intersection(domain.mx.value)
+            for day in range(self.now // DAY, (self.now + seconds) // DAY + 1) if bad else ():
+                domain.bad_days.setdefault(day, set()).update(bad)
+
+    def reports(self, domain: Domain) -> Document:
+        """What has arrived until now of the last days, as the host where it arrives knows it.
+
+        One of the senders never gets at a policy, which is no matter for the MX hosts.
+        """
+        today = self.now // DAY
+        found: Document = {}
+        for name, (delay, hosts) in REPORTERS.items():
+            for day in range(today - REPORTED_DAYS, today - delay + 1):
+                told = found.setdefault(str(moment(day * DAY).date()), {"reporters": {}, "failures": []})
+                told["reporters"][name] = {"succeeded": 5, "failed": 1}
+                failed = [("certificate-expired", host) for host in domain.bad_days.get(day, set()).intersection(hosts)]
+                told["failures"] += [
+                    {"result_type": kind, "mx_host": host, "policy_type": "sts", "reporter": name, "sessions": 1}
+                    for kind, host in [*failed, ("sts-policy-fetch-error", "")]
+                ]
+        return found
+
+    def last_words(self, domain: Domain) -> dict[tuple[str, int], set[str]]:
+        """The MX hosts that each reporter was refused at on the last day that it has reported of."""
+        return {
+            (name, day): domain.bad_days.get(day, set()).intersection(hosts)
+            for name, (delay, hosts) in REPORTERS.items()
+            for day in [self.now // DAY - delay]
+        }
 
     # --- what a rollout does ------------------------------------------------------------------------------
 
@@ -416,10 +458,12 @@ class World:
 
     def set_mx(self, domain: Domain, hosts: tuple[str, ...]) -> None:
         domain.mx.set(hosts, self.now)
+        self._note_bad_days()
         self.look_at(domain)
 
     def set_mx_health(self, host: str, *, healthy: bool) -> None:
         (self.broken_mx.discard if healthy else self.broken_mx.add)(host)
+        self._note_bad_days()
         self.look()
 
     def set_address(self, domain: Domain, addresses: tuple[str, ...]) -> None:
@@ -488,6 +532,10 @@ class World:
         seen = run.seen_mx[domain.name]
         if not seen or any(bad or not matches(host, policy.mx) for host, bad in seen.items()):
             raise Broken(f"P6 {domain.name} steps to enforce with the MX hosts {seen} and {policy.mx}")
+        first = run.at // DAY - max(desired.testing_days, 1)
+        for (reporter, day), hosts in run.last_words[domain.name].items():
+            if hosts & set(seen) and first <= day <= run.at // DAY and domain.name not in run.forgotten:
+                raise Broken(f"P6 {domain.name} steps to enforce, and {reporter} was last refused at {hosts}")
         if not desired.testing_days:
             domain.hasty = self.now
         elif domain.name in run.forgotten:
@@ -543,6 +591,8 @@ class Run(t.Protocol):
     at: int
     # MX host -> whether it was seen to be bad; empty if nothing was to be seen.
     seen_mx: dict[str, dict[str, bool]]
+    # What reporters said last, by domain.
+    last_words: dict[str, dict[tuple[str, int], set[str]]]
     # Domains of which no ledger knows anything though DNS announces a policy of ours.
     forgotten: set[str]
     # Numbers of changes.
