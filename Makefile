@@ -19,7 +19,7 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 export ANSIBLE_CONFIG := $(CURDIR)/tests/lab/ansible.cfg
 export PYTHONPATH := $(CURDIR)/.collections
 
-.PHONY: help setup packages demo test lint sanity unit simulation integration molecule bench docs clean lock
+.PHONY: help setup packages demo test lint sanity unit simulation fuzz integration molecule bench docs clean lock
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -51,6 +51,9 @@ unit: setup ## tests of the pure parts
 
 simulation: setup ## the promises in a simulated world; more of it: make simulation MTA_STS_EXAMPLES=20000
 	$(NICE) python -m pytest --numprocesses=auto tests/simulation
+
+fuzz: setup ## each parser with broken input for 10 minutes; less of it: make fuzz SECONDS=30 PARSERS="policy report"
+	python tests/fuzz/fuzz.py --seconds $(or $(SECONDS),600) $(PARSERS)
 
 sanity: setup ## ansible-test sanity, on every Python that it finds and supports
 	$(NICE) .ci/in-collection .ci/sanity
