@@ -18,6 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import (
     DocumentError,
     Documents,
+    ReportDocuments,
     read_document,
     write_document,
 )
@@ -109,7 +110,7 @@ def evidence_of(params: t.Mapping[str, t.Any]) -> Evidence:
         observed=read_document(params["observed"]) if params["observed"] else None,
         proof=read_document(params["proof"]) if params["proof"] else None,
         certificates=without_good_ones(Documents(params["certificates"])) if params["certificates"] else None,
-        reports=Documents(params["reports"]) if params["reports"] else {},
+        reports=ReportDocuments(params["reports"]) if params["reports"] else {},
     )
 
 

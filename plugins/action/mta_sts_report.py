@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import (
     DocumentError,
-    Documents,
+    ReportDocuments,
     read_document,
     write_document,
     write_text,
@@ -142,7 +142,7 @@ class ActionModule(ActionBase):
 
 def _reported(params: dict[str, t.Any], domains: set[str]) -> Reported:
     """What senders reported of domains."""
-    documents = Documents(params["reports"]) if params["reports"] else {}
+    documents = ReportDocuments(params["reports"]) if params["reports"] else {}
     return read_time_lines(documents, domains, _troubles(params["report_troubles"]))
 
 

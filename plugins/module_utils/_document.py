@@ -23,6 +23,8 @@ Document = dict[str, t.Any]
 MANY: t.Final = 100
 # The host comes first in the documents of this collection.
 BEGINNING: t.Final = 4096
+_DECODER: t.Final = json.JSONDecoder()
+_BLANKS = re.compile(r"[ \t\r\n]*")
 _HOST_FIRST = re.compile(r'\{\s*"host":\s*("(?:[^"\\]|\\.)*")')
 
 
@@ -66,11 +68,82 @@ class Documents(t.Mapping[str, Document]):
     def __getitem__(self, host: str) -> Document:
         return read_document(self._paths[host])
 
+    def path(self, host: str) -> str:
+        """Where the document of a host is."""
+        return self._paths[host]
+
     def __iter__(self) -> t.Iterator[str]:
         return iter(self._paths)
 
     def __len__(self) -> int:
         return len(self._paths)
+
+
+class ReportDocuments(t.Mapping[str, t.Iterator[tuple[str, t.Any]]]):
+    """What senders reported, host by host: its domains, one after the other, each with its days.
+
+    They are read whenever they are asked for. Of very many domains with all their days only one is held at a time.
+    Raises L(DocumentError) for what has no host, and in an iterator ValueError for what is no such document.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._documents = Documents(directory)
+
+    def __getitem__(self, host: str) -> t.Iterator[tuple[str, t.Any]]:
+        return _members(self._documents.path(host), "domains")
+
+    def __iter__(self) -> t.Iterator[str]:
+        return iter(self._documents)
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+
+def _members(path: str, part: str) -> t.Iterator[tuple[str, t.Any]]:
+    """The members of one object in a document, as they come. Raises ValueError."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(error.strerror) from None
+    _brace, at = _one_of("{", text, 0)
+    key, at = _value(text, at)
+    while key != part:
+        _colon, at = _one_of(":", text, at)
+        _skipped, at = _value(text, at)
+        comma, at = _one_of(",}", text, at)
+        if comma == "}":
+            raise ValueError(f"it has no {part!r}")
+        key, at = _value(text, at)
+    _colon, at = _one_of(":", text, at)
+    comma, at = _one_of("{", text, at)
+    if text.startswith("}", _after_blanks(text, at)):
+        return
+    while comma != "}":
+        key, at = _value(text, at)
+        _colon, at = _one_of(":", text, at)
+        value, at = _value(text, at)
+        yield key, value
+        comma, at = _one_of(",}", text, at)
+
+
+def _value(text: str, at: int) -> tuple[t.Any, int]:
+    try:
+        found: tuple[t.Any, int] = _DECODER.raw_decode(text, _after_blanks(text, at))
+    except RecursionError:
+        raise ValueError("is nested too deep") from None
+    return found
+
+
+def _one_of(characters: str, text: str, at: int) -> tuple[str, int]:
+    at = _after_blanks(text, at)
+    if at == len(text) or text[at] not in characters:
+        raise ValueError(f"there is no {' or '.join(characters)} at character {at}")
+    return text[at], at + 1
+
+
+def _after_blanks(text: str, at: int) -> int:
+    match = _BLANKS.match(text, at)
+    return match.end() if match else at
 
 
 def _host_of(path: str) -> str:

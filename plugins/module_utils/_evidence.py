@@ -21,6 +21,7 @@ from ._hold import HOLD_KINDS, Hold
 from ._observed import ADDRESS_ELSEWHERE, ADDRESS_MISSING, ADDRESS_OURS, ADDRESS_UNKNOWN, Observed, Proof
 from ._policy import Policy, PolicyError
 from ._reported import Told
+from ._reports_document import Documents as Reports
 
 Document = dict[str, t.Any]
 # The id of a policy that is served, and the policy; none if it is none.
@@ -71,7 +72,7 @@ class Evidence:
     proof: t.Optional[Document] = None
     certificates: t.Optional[t.Mapping[str, Document]] = None
     # Of the hosts where reports arrive.
-    reports: t.Mapping[str, Document] = field(default_factory=dict)
+    reports: Reports = field(default_factory=dict)
 
     def live(self, domain: str) -> t.Optional[Document]:
         """What was observed of a domain."""

@@ -18,7 +18,7 @@ from ._finding import printable
 from ._hold import Hold
 from ._inventory import Desired
 from ._names import mx_matches
-from ._reports_document import Document, Failure, read_days
+from ._reports_document import Documents, Failure, failing_domains, read_days
 from ._screen import count
 from ._tlsrpt import DANE
 
@@ -68,22 +68,26 @@ def is_refused(policy_type: str, result_type: str) -> bool:
     return result_type not in OF_THE_POLICY and result_type not in OF_DANE
 
 
-def told_of(documents: t.Mapping[str, Document], wanted: t.Collection[str]) -> dict[str, tuple[Told, ...]]:
+def told_of(documents: Documents, wanted: t.Collection[str]) -> dict[str, tuple[Told, ...]]:
     """What matters of reports, by domain. One of which no failure is told is left out: nothing can hold it.
 
     The documents are read twice, so that of very many domains only those are kept that may be held.
     """
-    failing = {day.domain for day in read_days(documents, wanted, {}) if any(map(_counts, day.failures))}
-    found: dict[str, dict[tuple[dt.date, str], Told]] = {domain: {} for domain in failing}
+    failing = failing_domains(documents, wanted)
+    found: dict[str, dict[tuple[dt.date, str], Told]] = {}
     for day in read_days(documents, failing, {}) if failing else ():
-        tellers = found[day.domain]
+        tellers = found.setdefault(day.domain, {})
         for one in day.reporters:
             _add(tellers, Told(day.day, one.name, max(one.succeeded - one.succeeded_dane, 0), ()))
         for failure in day.failures:
             if _counts(failure):
                 refused = Refused(failure.mx_host, failure.result_type, failure.sessions)
                 _add(tellers, Told(day.day, failure.reporter, 0, (refused,)))
-    return {domain: tuple(tellers.values()) for domain, tellers in found.items()}
+    return {
+        domain: tuple(tellers.values())
+        for domain, tellers in found.items()
+        if any(one.refused for one in tellers.values())
+    }
 
 
 def _counts(failure: Failure) -> bool:

@@ -23,7 +23,8 @@ FAILURES_LIMIT: t.Final = 200
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
-Document = dict[str, t.Any]
+# Host -> its domains, each with its days; to be read as often as it is asked for. What is damaged may raise ValueError.
+Documents = t.Mapping[str, t.Iterable[tuple[str, t.Any]]]
 
 
 class Reporter(t.NamedTuple):
@@ -56,26 +57,40 @@ class Day(t.NamedTuple):
     failures: tuple[Failure, ...]
 
 
-def read_days(
-    documents: t.Mapping[str, Document], wanted: t.Collection[str], troubles: dict[str, str]
-) -> t.Iterator[Day]:
-    """All days of the wanted domains, host by host; C(troubles) gets why something of a host is left out.
+def read_days(documents: Documents, wanted: t.Collection[str], troubles: dict[str, str]) -> t.Iterator[Day]:
+    """All days of the wanted domains, host by host; C(troubles) gets why something of a host is left out."""
+    for host, domain, days in _domains(documents, wanted, troubles):
+        for day, values in days.items() if isinstance(days, dict) else [("", None)]:
+            try:
+                yield _day(domain, day, values)
+            except (AttributeError, KeyError, TypeError, ValueError):
+                troubles[host] = f"some of its reports are left out: {domain} {printable(day, 40)} is damaged"
 
-    Each document is read once, and let go before the next.
-    """
+
+def failing_domains(documents: Documents, wanted: t.Collection[str]) -> set[str]:
+    """The domains of which any host tells a failure, at little cost: of most domains none is told."""
+    return {
+        domain
+        for _host, domain, days in _domains(documents, wanted, {})
+        if isinstance(days, dict) and any(isinstance(day, dict) and day.get("failures") for day in days.values())
+    }
+
+
+def count_days(documents: Documents, wanted: t.Collection[str]) -> int:
+    """Of how many days of the wanted domains something is told, by every host that does."""
+    return sum(len(days) for _host, _domain, days in _domains(documents, wanted, {}) if isinstance(days, dict))
+
+
+def _domains(
+    documents: Documents, wanted: t.Collection[str], troubles: dict[str, str]
+) -> t.Iterator[tuple[str, str, t.Any]]:
     for host in documents:
-        domains = documents[host].get("domains")
-        if not isinstance(domains, dict):
-            troubles[host] = "its reports are left out: 'domains' is missing or damaged"
-            continue
-        for domain, days in domains.items():
-            if domain not in wanted:
-                continue
-            for day, values in days.items() if isinstance(days, dict) else [("", None)]:
-                try:
-                    yield _day(domain, day, values)
-                except (AttributeError, KeyError, TypeError, ValueError):
-                    troubles[host] = f"some of its reports are left out: {domain} {printable(day, 40)} is damaged"
+        try:
+            for domain, days in documents[host]:
+                if domain in wanted:
+                    yield host, domain, days
+        except ValueError as error:
+            troubles[host] = f"its reports are left out, or some of them: {printable(str(error))}"
 
 
 def _day(domain: str, text: str, values: t.Any) -> Day:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from collections import Counter
 
-from ._reports_document import Failure, read_days
+from ._reports_document import Documents, Failure, count_days, failing_domains, read_days
 from ._screen import count, cut
 
 # Of a domain the last days, and of a day the reporters and the failures with the most failed sessions.
@@ -44,14 +44,11 @@ class _Sums(t.NamedTuple):
     failures: Counter[tuple[str, str, str, str]]
 
 
-def read_time_lines(
-    documents: t.Mapping[str, Document], wanted: t.Collection[str], unread: t.Mapping[str, str]
-) -> Reported:
+def read_time_lines(documents: Documents, wanted: t.Collection[str], unread: t.Mapping[str, str]) -> Reported:
     """What documents tell of the wanted domains; C(unread) is why there are none of other hosts."""
     troubles: dict[str, str] = {}
-    if sum(_count_days(documents[host]) for host in documents) > TOTAL_LIMIT:
-        failing = {one.domain for one in read_days(documents, wanted, {}) if any(told.failed for told in one.reporters)}
-        wanted = failing
+    if count_days(documents, wanted) > TOTAL_LIMIT:
+        wanted = failing_domains(documents, wanted)
     found: dict[str, dict[str, _Sums]] = {}
     for one in read_days(documents, wanted, troubles):
         sums = found.setdefault(one.domain, {}).setdefault(str(one.day), _Sums(Counter(), Counter(), Counter()))
@@ -62,15 +59,6 @@ def read_time_lines(
             sums.failures[failure[:4]] += failure.sessions
     lines = {domain: [_shown(day, days[day]) for day in sorted(days)[-DAYS_LIMIT:]] for domain, days in found.items()}
     return Reported(lines, {**troubles, **unread})
-
-
-def _count_days(document: Document) -> int:
-    domains = document.get("domains")
-    return sum(map(_size, domains.values())) if isinstance(domains, dict) else 0
-
-
-def _size(value: t.Any) -> int:
-    return len(value) if isinstance(value, dict) else 0
 
 
 def _shown(day: str, sums: _Sums) -> Document:

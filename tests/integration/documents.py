@@ -155,10 +155,10 @@ def reports(domain: str, days: ReportedDays) -> Document:
 def reported(**troubles: str) -> Reported:
     """What two report hosts know of two domains."""
     well: ReportedDays = {ago: ({"Google Inc.": (90 * ago, 0)}, []) for ago in range(1, 9)}
-    first = {"host": "inbox1", "domains": {**reports("bakery.example", BAKERY), **reports("example.org", well)}}
-    second = {"host": "inbox2", "domains": reports("bakery.example", {1: ({"Mail.ru": (7, 0)}, [])})}
+    first = {**reports("bakery.example", BAKERY), **reports("example.org", well)}
+    second = reports("bakery.example", {1: ({"Mail.ru": (7, 0)}, [])})
     domains = {"bakery.example", "example.org"}
-    return read_time_lines({"inbox1": first, "inbox2": second}, domains, troubles)
+    return read_time_lines({"inbox1": first.items(), "inbox2": second.items()}, domains, troubles)
 
 
 def mx_host(name: str, days: float, *names: str, **more: t.Any) -> Document:
@@ -274,7 +274,7 @@ def hostile_reports() -> Reported:
     told: Document = {}
     for text in HOSTILE.values():
         told.update(reports(f"{text}.example", {1: ({text: (1, 2)}, [(text, text, text, 2)])}))
-    return read_time_lines({"inbox": {"domains": told}}, set(told), {text: text for text in HOSTILE.values()})
+    return read_time_lines({"inbox": told.items()}, set(told), {text: text for text in HOSTILE.values()})
 
 
 def hostile_rollout() -> Document:
@@ -302,7 +302,7 @@ def many(number: int) -> Document:
         well: dict[str, tuple[int, int]] = {"Google Inc.": (n, 0), "Microsoft Corporation": (2 * n, int(n % 50 == 0))}
         failed = [("certificate-expired", "mx2.example.net", "Microsoft Corporation", 1)] if n % 50 == 0 else []
         told.update(reports(name, dict.fromkeys(range(8), (well, failed))))
-    lines = read_time_lines({"inbox": {"domains": told}}, set(told), {})
+    lines = read_time_lines({"inbox": told.items()}, set(told), {})
     return verified(domains, {"mx2.example.net": mx_host("mx2.example.net", 9)}, 19, lines)
 
 

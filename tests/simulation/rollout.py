@@ -122,7 +122,7 @@ class Rollout:
             if id_in(domain.txt.value) is not None and not any(self._knows(host, domain) for host in managed):
                 self.forgotten.add(name)
         observed = {"host": "c", "domains": domains}
-        return Evidence(served, ledgers, observed, reports={"inbox": {"domains": reports}})
+        return Evidence(served, ledgers, observed, reports={"inbox": reports.items()})
 
     @staticmethod
     def _knows(host: PolicyHost, domain: Domain) -> bool:

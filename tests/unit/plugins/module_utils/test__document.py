@@ -14,6 +14,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._document impor
     MANY,
     DocumentError,
     Documents,
+    ReportDocuments,
     read_document,
     read_plan,
     told,
@@ -121,6 +122,44 @@ def test_documents_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
     (tmp_path / "2.json").write_text("{")
     with pytest.raises(DocumentError, match=r"2\.json: not a JSON document"):
         documents['web"2']
+
+
+@pytest.mark.parametrize("domains", [{}, {"a.example": {}}, {f'{n}\u2028"': {"x": [n, None]} for n in range(300)}])
+@pytest.mark.parametrize("first", [{}, {"unreadable": [{"domains": {"x": 1}}]}])
+def test_reports_come_domain_by_domain(tmp_path: Path, domains: dict[str, t.Any], first: dict[str, t.Any]) -> None:
+    """However the document is written."""
+    document = {"host": "inbox1", **first, "domains": domains, "unreadable": []}
+    write_document(str(tmp_path / "1.json"), document)
+    (tmp_path / "2.json").write_text(json.dumps({**document, "host": "inbox2"}, indent=3, separators=(" ,", " : ")))
+    documents = ReportDocuments(str(tmp_path))
+    assert (list(documents), len(documents)) == (["inbox1", "inbox2"], 2)
+    for host in documents:
+        assert dict(documents[host]) == domains
+        # As often as it is asked for.
+        assert dict(documents[host]) == domains
+
+
+DAMAGED: dict[str, str] = {
+    '{"host": "a"}': "it has no 'domains'",
+    '{"host": "a", "domains": 5}': "there is no { at character 25",
+    '{"host": "a", "domains": {"x": 1': "there is no , or } at character 32",
+    '{"host": "a", "domains": {"x"}}': "there is no : at character 29",
+    '{"host": "a", "domains": {"x": }}': "Expecting value",
+    '{"host": "a", "domains"': "there is no : at character 23",
+    '{"host": "a", "domains": {"x": ' + "[" * 100_000: "is nested too deep",
+    '{"host": "a", "b": 1, ': "Expecting value",
+}
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_damaged_reports_raise_nothing_but_a_value_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "1.json").write_text(text)
+    documents = ReportDocuments(str(tmp_path))
+    with pytest.raises(ValueError, match=DAMAGED[text]):
+        list(documents["a"])
+    (tmp_path / "1.json").unlink()
+    with pytest.raises(ValueError, match="No such file"):
+        list(documents["a"])
 
 
 def test_a_plan_as_it_is_made_can_be_read(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ BAD: ReportedDays = {1: ({"A": (5, 2)}, [(*EXPIRED, 2)])}
 
 
 def read(*hosts: Document) -> dict[str, _time_line.TimeLine]:
-    documents = {f"inbox{number}": {"domains": domains} for number, domains in enumerate(hosts)}
+    documents = {f"inbox{number}": domains.items() for number, domains in enumerate(hosts)}
     wanted = {"a.example", "b.example"}
     return dict(read_time_lines(documents, wanted, {}).time_lines)
 
@@ -60,7 +60,7 @@ def test_of_very_many_days_those_are_shown_that_matter(monkeypatch: pytest.Monke
 
 
 def test_what_is_damaged_is_told() -> None:
-    documents: Document = {"inbox1": {"domains": {"a.example": {"no day": {}}}}, "inbox2": {}}
+    documents: Document = {"inbox1": [("a.example", {"no day": {}})], "inbox2": ()}
     found = read_time_lines(documents, {"a.example"}, {"inbox2": "timed out", "inbox3": "timed out"})
     assert found.time_lines == {}
     assert found.troubles["inbox1"] == "some of its reports are left out: a.example no day is damaged"
