@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The postmaster.mta_sts authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How the policies' site gets on with the other sites of an nginx: where its file goes, and what it leaves to them.
+"""How a site of ours gets on with the other sites of an nginx: where its file goes, and what it leaves to them.
 
 What C(nginx -T) prints is read as far as it concerns that. Pure, standard library only, because it runs on policy
 hosts. Private to this collection.
@@ -13,7 +13,18 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-FILE_NAME = "zz-mta-sts.conf"
+
+class Site(t.NamedTuple):
+    """A site of ours: how its file is called, and the variable by which it is told from those of others."""
+
+    file_name: str
+    variable: str
+
+
+SITES: t.Final = {
+    "policies": Site("zz-mta-sts.conf", "$mta_sts_certificate"),
+    "reports": Site("zz-mta-sts-reports.conf", "$mta_sts_reports_certificate"),
+}
 PORTS = (80, 443)
 ANYWHERE: t.Final = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - it is compared, not bound
 # Of each of these there can be but one on the http level.
@@ -23,8 +34,6 @@ SHARED = (
     "map_hash_max_size",
     "map_hash_bucket_size",
 )
-# How a file of ours is told from those of others.
-OUR_VARIABLE = "$mta_sts_certificate"
 
 HEADING = re.compile(r"(?m)^# configuration file (\S.*):$")
 TOKEN = re.compile(
@@ -52,31 +61,32 @@ class Listen:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What is in nginx's configuration."""
+    """What is in nginx's configuration beside a site of ours."""
 
-    # The files of ours.
+    # The files that have it.
     ours: tuple[str, ...] = ()
     # The directory whose files nginx reads last, of those that are meant for sites; empty if it reads neither.
     directory: str = ""
     # Those of C(SHARED) that the others have set, or that can no longer be set behind what they have.
     settled: tuple[str, ...] = ()
     listens: tuple[Listen, ...] = ()
+    site: Site = SITES["policies"]
 
     @property
     def place(self) -> str:
         """Where our file is read behind those of the others, so that theirs come first wherever the first counts."""
-        return f"/etc/nginx/{self.directory}/{FILE_NAME}" if self.directory else ""
+        return f"/etc/nginx/{self.directory}/{self.site.file_name}" if self.directory else ""
 
 
-def read_dump(dump: str) -> Neighbours:
-    """The neighbours, from what C(nginx -T) prints."""
+def read_dump(dump: str, site: Site = SITES["policies"]) -> Neighbours:
+    """The neighbours of a site of ours, from what C(nginx -T) prints."""
     parts = HEADING.split(dump)[1:]
     ours, directory = [], ""
     settled: set[str] = set()
     listens: dict[Listen, None] = {}
     for path, text in zip(parts[::2], parts[1::2]):
         found = list(directives(text))
-        if any(words[0] == "map" and OUR_VARIABLE in words for words in found):
+        if any(words[0] in ("map", "geo") and site.variable in words for words in found):
             ours.append(path)
             continue
         for words in found:
@@ -90,7 +100,7 @@ def read_dump(dump: str) -> Neighbours:
             elif words[0] == "map":
                 # nginx takes its defaults at the first map, and refuses others after it.
                 settled.update(name for name in SHARED if name.startswith("map_"))
-    return Neighbours(tuple(ours), directory, tuple(sorted(settled)), tuple(listens))
+    return Neighbours(tuple(ours), directory, tuple(sorted(settled)), tuple(listens), site)
 
 
 def directives(text: str) -> t.Iterator[list[str]]:

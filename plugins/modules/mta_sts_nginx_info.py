@@ -7,14 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mta_sts_nginx_info
-short_description: Tell how the site of the MTA-STS policies gets on with the other sites of an nginx
+short_description: Tell how a site of this collection gets on with the other sites of an nginx
 version_added: 0.1.0
 author: The postmaster.mta_sts authors (@postmaster-collections)
 description:
-  - Reads what C(nginx -T) prints on a policy host, and tells where the file with the policies' site goes so that nothing
-    changes for the others, and what it must leave to them.
+  - Reads what C(nginx -T) prints on a host, and tells where the file with the site of the policies, or with that where reports
+    arrive, goes so that nothing changes for the others, and what it must leave to them.
   - Nothing of the configuration itself is returned, as it may hold secrets.
-  - Needs nothing but nginx and Python's standard library on the policy host.
+  - Needs nothing but nginx and Python's standard library on the host.
 requirements:
   - Python >= 3.9
   - nginx, if it is there, with a configuration that is sound
@@ -24,13 +24,19 @@ extends_documentation_fragment:
   - postmaster.mta_sts._attributes.info_module
 options:
   listen_addresses:
-    description: The addresses on which the policies' site shall listen, IPv4 or IPv6. Without any it is on all.
+    description: The addresses on which the site shall listen, IPv4 or IPv6. Without any it is on all.
     type: list
     elements: str
     default: []
+  site:
+    description: Which site it is, that of the policies or that where TLSRPT reports arrive. To each the other is one of the others.
+    type: str
+    choices: [policies, reports]
+    default: policies
+    version_added: 0.2.0
   stamp:
     description:
-      - Path of a file on the policy host that is touched whenever nginx has loaded its configuration, for RV(loaded).
+      - Path of a file on the host that is touched whenever nginx has loaded its configuration, for RV(loaded).
     type: path
     version_added: 0.2.0
 seealso:
@@ -64,23 +70,23 @@ place:
   returned: where it is installed
   sample: /etc/nginx/sites-enabled/zz-mta-sts.conf
 ours:
-  description: The files that nginx reads now and that have the policies' site.
+  description: The files that nginx reads now and that have the site.
   type: list
   elements: str
   returned: where it is installed
 settled:
-  description: Directives of the C(http) level that the policies' site would set and cannot, as the other sites settled them.
+  description: Directives of the C(http) level that the site would set and cannot, as the other sites settled them.
   type: list
   elements: str
   returned: where it is installed
   sample: [map_hash_bucket_size]
 conflicts:
-  description: Why the policies' site cannot listen on O(listen_addresses) beside the others, and what to do about it.
+  description: Why the site cannot listen on O(listen_addresses) beside the others, and what to do about it.
   type: list
   elements: str
   returned: where it is installed
 loaded:
-  description: Whether the policies' site is there, and O(stamp) is newer than its files.
+  description: Whether the site is there, and O(stamp) is newer than its files.
   type: bool
   returned: where it is installed
   version_added: 0.2.0
@@ -91,7 +97,7 @@ import typing as t
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._nginx_conf import conflicts, read_dump
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._nginx_conf import SITES, conflicts, read_dump
 
 
 def is_loaded(files: t.Sequence[str], stamp: t.Optional[str]) -> bool:
@@ -108,6 +114,7 @@ def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec={
             "listen_addresses": {"type": "list", "elements": "str", "default": []},
+            "site": {"type": "str", "choices": list(SITES), "default": "policies"},
             "stamp": {"type": "path"},
         },
         supports_check_mode=True,
@@ -119,7 +126,7 @@ def main() -> t.NoReturn:
     if status != 0:
         module.fail_json(msg=f"nginx's configuration does not pass 'nginx -t', mend it first: {errors.strip()}")
     version = re.search(r"nginx/([0-9.]*[0-9])", module.run_command([nginx, "-v"])[2])
-    neighbours = read_dump(dump)
+    neighbours = read_dump(dump, SITES[module.params["site"]])
     module.exit_json(
         changed=False,
         installed=True,

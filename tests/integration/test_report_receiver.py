@@ -69,8 +69,8 @@ class Receiver:
 
     def start(self) -> None:
         inside = ["nsenter", f"--target={self._holder.pid}", "--user", "--mount", "--preserve-credentials"]
-        program = [sys.executable, "-BEs", self.program / "receive_reports.py"]
-        limits = [self._inbox, str(MAX_SIZE), str(MAX_REPORTS)]
+        program = [sys.executable, "-BEs", str(self.program / "receive_reports.py")]
+        limits = [str(self._inbox), str(MAX_SIZE), str(MAX_REPORTS)]
         # The descriptor is handed over as systemd does it.
         shell = ["bash", "-c", f'exec "$@" 3<&{self.socket.fileno()}', "bash"]
         with self.errors.open("ab") as errors:

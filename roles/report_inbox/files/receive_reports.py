@@ -202,7 +202,7 @@ class Handler(BaseHTTPRequestHandler):
     def address_string(self) -> str:
         return "nginx"
 
-    def log_message(self, format: str, *args: t.Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: t.Any) -> None:
         """Says nothing: nginx keeps a log of requests."""
 
 

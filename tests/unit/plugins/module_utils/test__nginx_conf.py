@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._nginx_conf import (
     ANYWHERE,
+    SITES,
     Listen,
     Neighbours,
     conflicts,
@@ -27,6 +28,7 @@ http {
 OURS = (
     "map $ssl_server_name $mta_sts_certificate { default ''; }\nmap_hash_max_size 9000;\nserver { listen 443 ssl; }\n"
 )
+REPORTS = "geo $mta_sts_reports_certificate { default /reports.pem; }\nserver { listen 192.0.2.1:443 ssl; }\n"
 ALL = Listen(4, ANYWHERE[4], 443)
 ALL_6 = Listen(6, "::", 443)
 
@@ -34,6 +36,7 @@ ALL_6 = Listen(6, "::", 443)
 def dump(**files: str) -> str:
     named = {"main": DEBIAN, **files}
     paths = {"main": MAIN, "site": "/etc/nginx/sites-enabled/shop", "ours": "/etc/nginx/conf.d/mta-sts.conf"}
+    paths["reports"] = "/etc/nginx/sites-enabled/zz-mta-sts-reports.conf"
     return "".join(f"# configuration file {paths[name]}:\n{text}\n\n" for name, text in named.items())
 
 
@@ -143,3 +146,13 @@ def test_listening_together(theirs: list[Listen], addresses: list[str], text: st
     found = conflicts(theirs, addresses)
     assert len(found) == bool(text)
     assert text in "".join(found)
+
+
+def test_each_of_our_sites_is_one_of_the_others_to_the_other() -> None:
+    text = dump(ours=OURS, reports=REPORTS)
+    policies, reports = (read_dump(text, SITES[name]) for name in ("policies", "reports"))
+    assert (policies.ours, policies.listens) == (("/etc/nginx/conf.d/mta-sts.conf",), (Listen(4, "192.0.2.1", 443),))
+    assert (reports.ours, reports.listens) == (("/etc/nginx/sites-enabled/zz-mta-sts-reports.conf",), (ALL,))
+    # That of the reports leaves the sizes for many names to the policies.
+    assert (policies.settled, "map_hash_max_size" in reports.settled) == ((), True)
+    assert reports.place == "/etc/nginx/sites-enabled/zz-mta-sts-reports.conf"
