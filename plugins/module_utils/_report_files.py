@@ -33,6 +33,9 @@ SUFFIXES: t.Final = (".json", ".json.gz", ".gz")
 
 _BEGINNING = 64
 
+# Why a mail shall not count; empty if it shall.
+Distrust = t.Callable[[bytes], str]
+
 
 class Found(t.NamedTuple):
     """What may be a report, by where it was found; in its place, why there is none."""
@@ -42,10 +45,15 @@ class Found(t.NamedTuple):
     trouble: str = ""
 
 
-def read_reports(path: str) -> t.Iterator[tuple[str, t.Union[Report, ReportError]]]:
-    """All reports that a path stands for, each with where it was found. Raises OSError where there is nothing."""
+def read_reports(
+    path: str, distrust: t.Optional[Distrust] = None
+) -> t.Iterator[tuple[str, t.Union[Report, ReportError]]]:
+    """All reports that a path stands for, each with where it was found. Raises OSError where there is nothing.
+
+    Mail is distrusted where a function says why.
+    """
     for file in files_of(path):
-        for found in read_file(file):
+        for found in read_file(file, distrust):
             try:
                 if found.trouble:
                     raise ReportError(found.trouble)
@@ -80,14 +88,14 @@ def _files_below(path: str, depth: int) -> t.Iterator[str]:
             yield entry.path
 
 
-def read_file(path: str) -> t.Iterator[Found]:
+def read_file(path: str, distrust: t.Optional[Distrust] = None) -> t.Iterator[Found]:
     """All that may be a report in one file: it itself, what a mail brought, or what each mail of an mbox did."""
     try:
         with open(path, "rb") as file:
             beginning = file.read(_BEGINNING)
             file.seek(0)
             if beginning.startswith(b"From "):
-                yield from _of_mbox(path, file)
+                yield from _of_mbox(path, file, distrust)
                 return
             data = file.read(MAIL_LIMIT + 1)
     except OSError as error:
@@ -96,12 +104,12 @@ def read_file(path: str) -> t.Iterator[Found]:
     if beginning.startswith(b"\x1f\x8b") or beginning.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")):
         yield Found(path, data)
     else:
-        yield from _of_mail(path, data)
+        yield from _of_mail(path, data, distrust)
 
 
-def _of_mbox(path: str, file: t.BinaryIO) -> t.Iterator[Found]:
+def _of_mbox(path: str, file: t.BinaryIO, distrust: t.Optional[Distrust]) -> t.Iterator[Found]:
     for number, message in enumerate(_messages(file), 1):
-        yield from _of_mail(f"{path} (mail {number})", message)
+        yield from _of_mail(f"{path} (mail {number})", message, distrust)
 
 
 def _messages(file: t.BinaryIO) -> t.Iterator[bytes]:
@@ -119,7 +127,7 @@ def _messages(file: t.BinaryIO) -> t.Iterator[bytes]:
         yield bytes(message)
 
 
-def _of_mail(source: str, data: bytes) -> t.Iterator[Found]:
+def _of_mail(source: str, data: bytes, distrust: t.Optional[Distrust]) -> t.Iterator[Found]:
     if len(data) > MAIL_LIMIT:
         yield Found(source, trouble=f"is larger than {MAIL_LIMIT >> 20} MiB")
         return
@@ -134,6 +142,11 @@ def _of_mail(source: str, data: bytes) -> t.Iterator[Found]:
         return
     if not attached:
         yield Found(source, trouble="is neither a report nor a mail that brings one")
+        return
+    trouble = distrust(data) if distrust else ""
+    if trouble:
+        yield Found(source, trouble=trouble)
+        return
     for number, report in enumerate(attached, 1):
         yield Found(source if len(attached) == 1 else f"{source} (attachment {number})", report)
 

@@ -19,9 +19,10 @@ description:
   - Trusts nothing of it. A report of more than 16 MiB, compressed or not, and a mail of more than 32 MiB are refused, and all text is
     bounded and printable.
   - The same report is counted once, however often it came, and by whichever way.
-  - Changes nothing, and needs nothing but Python's standard library on the host where the reports are.
+  - Changes nothing, and needs nothing but Python's standard library on the host where the reports are, unless O(dkim=true).
 requirements:
   - Python >= 3.9
+  - dkimpy >= 1.1 with dnspython, for O(dkim=true); Debian's C(python3-dkim)
 extends_documentation_fragment:
   - postmaster.mta_sts._attributes
   - postmaster.mta_sts._attributes.actiongroup_mta_sts
@@ -43,6 +44,24 @@ options:
   days:
     description: Only of reports that begin so many days ago at most, by days of UTC. By default, of all.
     type: int
+  dkim:
+    description:
+      - Whether mail counts only where a DKIM signature verifies (RFC 6376), as RFC 8460 3 wants it. What does not is in
+        RV(unreadable), with the reason. Reports in files of their own, as those that came by HTTPS, are not concerned.
+      - C(d=) must be the domain of C(From), or one be below the other; C(From) must be signed, and the whole body, without C(l=).
+        The key must be for reports, with C(s=tlsrpt) or for all services, and no key for tests.
+      - The keys are looked up now. A mail whose key was taken out of DNS since, or whose signature expired, counts no more, so
+        read mail while it is young.
+    type: bool
+    default: false
+  resolvers:
+    description:
+      - For O(dkim=true), addresses of the DNS resolvers to ask, each with an optional port, as in V(192.0.2.53) or
+        V([2001:db8::53]:5353). Without any, those of the host.
+      - A key that is not there after 5 seconds cannot be looked up. When that took two minutes in all, no more are.
+    type: list
+    elements: str
+    default: []
   results:
     description:
       - Path on the controller where RV(domains) and RV(unreadable) are written as a document instead of being returned.
@@ -59,6 +78,12 @@ EXAMPLES = r"""
     paths: [/var/mail/vhosts/example.net/tls-reports]
     days: 7
   register: reported
+
+- name: See what was reported in mail that is signed, and by HTTPS
+  postmaster.mta_sts.tlsrpt_report_info:
+    paths: [/var/lib/mta-sts-reports]
+    days: 7
+    dkim: true
 
 - name: Say how many sessions failed
   ansible.builtin.debug:
@@ -108,12 +133,13 @@ unreadable:
 import datetime as dt
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import told
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._finding import printable
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._garbage import few_collections
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import DomainNameError, to_ascii
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._report_files import read_reports
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._signed_mail import SignedMail, missing_library
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._tlsrpt import ReportError, Sums
 
 UNREADABLE_LIMIT = 100
@@ -126,17 +152,22 @@ def main() -> t.NoReturn:
             "paths": {"type": "list", "elements": "path", "required": True},
             "domains": {"type": "list", "elements": "str"},
             "days": {"type": "int"},
+            "dkim": {"type": "bool", "default": False},
+            "resolvers": {"type": "list", "elements": "str", "default": []},
             "results": {"type": "path"},
         },
         supports_check_mode=True,
     )
     params = module.params
     unreadable: list[dict[str, str]] = []
+    if params["dkim"] and missing_library():
+        module.fail_json(msg=missing_required_lib(missing_library()))
     try:
+        distrust = SignedMail(params["resolvers"]).distrust if params["dkim"] else None
         domains = None if params["domains"] is None else {to_ascii(name) for name in params["domains"]}
         sums = Sums(domains, None if params["days"] is None else first_day(params["days"]))
         for path in params["paths"]:
-            for source, report in read_reports(path):
+            for source, report in read_reports(path, distrust):
                 # Of a report with several policies some may be readable.
                 reasons = [str(report)] if isinstance(report, ReportError) else report.troubles
                 unreadable += [{"source": printable(source), "reason": reason} for reason in reasons]

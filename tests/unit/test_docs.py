@@ -375,7 +375,7 @@ def test_role_variables_in_the_guides_are_declared() -> None:
     named = {
         name
         for guide in GUIDES
-        for name in re.findall(r"\b(?:policy_host|dns_records)_\w+", guide.read_text())
+        for name in re.findall(r"\b(?:policy_host|dns_records|report_inbox)_\w+", guide.read_text())
         if name != "policy_hosts"
     }
     assert len(named) > 5
