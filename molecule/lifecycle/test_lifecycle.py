@@ -23,6 +23,7 @@ DAY, WEEK = dt.timedelta(days=1), dt.timedelta(days=7)
 REPORTS = "mailto:tls-reports@example.org"
 ORG = {"domain": "example.org", "mx": ["mx1.lab.test"], "mode": "enforce", "tlsrpt": [REPORTS]}
 NET = {"domain": "example.net", "mx": ["mx1.lab.test", "mx2.lab.test"], "mode": "enforce", "testing_days": 0}
+COM = {"domain": "example.com", "mx": ["mx1.lab.test"], "mode": "enforce"}
 OLD = {"domain": "old.example", "mx": ["mx1.lab.test"], "mode": "enforce", "replace_foreign": True}
 
 ASK = """
@@ -34,6 +35,32 @@ async def ask(domain):
 result, answer = asyncio.run(ask(sys.argv[1]))
 print(json.dumps([result.name, answer]))
 """
+
+
+DELIVER = """
+import pathlib, sys
+pathlib.Path('/var/spool/tls-reports', sys.argv[1]).write_text(sys.argv[2])
+"""
+
+
+def deliver(lab: Lab, days: int, succeeded: int, failed: int) -> None:
+    """A report about the day so many days ago arrives."""
+    day = (dt.datetime.now(dt.timezone.utc) - dt.timedelta(days=days)).date()
+    detail = {
+        "result-type": "certificate-expired",
+        "receiving-mx-hostname": "mx1.lab.test",
+        "failed-session-count": failed,
+    }
+    counts = {"total-successful-session-count": succeeded, "total-failure-session-count": failed}
+    policy = {"policy-type": "sts", "policy-domain": "example.com"}
+    report = {
+        "organization-name": "Sender",
+        "date-range": {"start-datetime": f"{day}T00:00:00Z", "end-datetime": f"{day}T23:59:59Z"},
+        "report-id": str(days),
+        "policies": [{"policy": policy, "summary": counts, "failure-details": [detail] if failed else []}],
+    }
+    with lab.on_host("mx1", DELIVER, f"{days}.json", json.dumps(report)) as process:
+        assert process.wait() == 0
 
 
 def step(lab: Lab, *entries: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
@@ -75,7 +102,7 @@ def agrees(lab: Lab, entry: dict[str, t.Any]) -> bool:
 
 
 def test_a_domain_is_tested_before_it_is_enforced(lab: Lab) -> None:
-    org = step(lab, ORG, NET, OLD)["example.org"]
+    org = step(lab, ORG, NET, OLD, COM)["example.org"]
     assert (org["stage"], org["mode"]) == ("testing", "testing")
     assert set(holds(org)) == {"testing-period"}
     assert about(holds(org)["testing-period"]["until"], WEEK)
@@ -106,13 +133,31 @@ def test_what_another_tool_enforced_is_enforced_without_a_gap(lab: Lab) -> None:
 
 def test_after_the_testing_period_it_enforces(lab: Lab) -> None:
     lab.age(days=7, minutes=1)
-    report = step(lab, ORG, NET, OLD)
+    deliver(lab, 3, 20, 4)
+    report = step(lab, ORG, NET, OLD, COM)
     assert (report["example.org"]["stage"], report["example.org"]["holds"]) == ("enforcing", [])
     assert agrees(lab, report["example.org"])
     assert postfix_may(lab, "example.org").startswith("secure match=mx1.lab.test")
     # Time does not mend a certificate.
     assert report["example.net"]["mode"] == "testing"
     assert "mx-unready" in holds(report["example.net"])
+
+
+def test_what_senders_reported_holds_the_step_until_they_report_that_all_is_well(lab: Lab) -> None:
+    com = lab.report()["example.com"]
+    assert (com["stage"], set(holds(com))) == ("testing", {"mx-reported"})
+    assert "mx1.lab.test: certificate-expired in 4 sessions since " in holds(com)["mx-reported"]["message"]
+    assert [(day["succeeded"], day["failed"]) for day in com["reported"]] == [(20, 4)]
+    assert agrees(lab, com)
+    deliver(lab, 1, 30, 0)
+    com = step(lab, ORG, NET, OLD, COM)["example.com"]
+    assert (com["stage"], com["holds"]) == ("enforcing", [])
+    assert agrees(lab, com)
+    # Nor does what comes later take it back.
+    deliver(lab, 0, 0, 50)
+    com = step(lab, ORG, NET, OLD, COM)["example.com"]
+    assert (com["stage"], com["mode"], com["holds"]) == ("enforcing", "enforce", [])
+    assert [day["failed"] for day in com["reported"]] == [4, 0, 50]
 
 
 def test_a_new_mx_host_is_in_the_policy_at_once_and_in_dns_later(lab: Lab) -> None:
