@@ -65,6 +65,8 @@ integration: setup packages .collections-community/.complete ## each module agai
 SCENARIOS := $(filter-out default,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 LANE_1 := crashes lifecycle probes refusals
 LANE_2 = $(filter-out $(LANE_1),$(SCENARIOS))
+# Those that send mail; only a lane with one of them has the host for it.
+WITH_SENDER := mail mx
 
 molecule: setup ## whole hosts: the playbooks and roles on a lab of real servers; one of them: make molecule SCENARIO=rollout
 	$(MAKE) --no-print-directory $(if $(SCENARIO),LANE_1=$(SCENARIO) molecule-1,--jobs=2 --output-sync=target molecule-1 molecule-2)
@@ -72,7 +74,8 @@ molecule: setup ## whole hosts: the playbooks and roles on a lab of real servers
 molecule-%: setup
 	# What molecule remembers of an earlier run may no longer be true; the lab itself is looked at anew.
 	rm -rf $(ANSIBLE_HOME)/lane-$*
-	MTA_STS_LAB=test$* ANSIBLE_HOME=$(ANSIBLE_HOME)/lane-$* MOLECULE_GLOB='molecule/*/molecule.yml' \
+	LAB_WITH=$(if $(filter $(WITH_SENDER),$(LANE_$*)),out1) \
+	  MTA_STS_LAB=test$* ANSIBLE_HOME=$(ANSIBLE_HOME)/lane-$* MOLECULE_GLOB='molecule/*/molecule.yml' \
 	  molecule -c molecule/config.yml test $(addprefix --scenario-name=,$(LANE_$*)) --report
 
 bench: setup $(VENV)-peers/.complete .collections-community/.complete ## what rollouts and verifications cost, beside other tools; a quick look: make bench SIZES="1 100"

@@ -12,7 +12,7 @@ installed=$installed,bind9,bind9-dnsutils,curl,postfix,pebble
 
 # What the collection's roles install: downloaded only, with all that it recommends, so that the real
 # installation needs no network.
-downloaded='nginx certbot'
+downloaded='nginx certbot unbound postfix-mta-sts-resolver python3-dnspython python3-venv'
 
 # $1 is the root of the image. Timers go because some of them take apt's lock whenever they like.
 # shellcheck disable=SC2016

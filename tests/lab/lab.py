@@ -52,7 +52,9 @@ HOSTS = {  # the last part of the address, and the group in the inventory
     "web2": (22, POLICY_HOSTS),
     "mx1": (31, "lab_mx"),
     "mx2": (32, "lab_mx"),
+    "out1": (41, "lab_sender"),
 }
+ON_DEMAND = {"out1": "trixie"}  # made only with --with; and the suite, as only a newer Postfix can report on TLS
 
 # The Debian packages that the machine needs which runs the lab.
 NEEDED = ["podman", "runc", "netavark", "containernetworking-plugins", "iptables", "iproute2"]
@@ -239,6 +241,7 @@ class Lab:
         self.state = STATE / name
         self.key = self.state / "id_ed25519"
         self.acme_root = self.state / "trust/acme-root.crt"  # site.yml writes it
+        self.trust_anchors = self.acme_root.with_name("anchors.json")  # this, too
         self.record = self.state / "lab.json"  # written last: without it, the lab is not whole
 
     def container(self, host: str) -> str:
@@ -263,9 +266,9 @@ class Lab:
         self.down()
         started = time.monotonic()
         plan = Plan(definition, suites, *self.make_network())
-        say(f"starting {len(HOSTS)} hosts in {plan.subnet}")
+        say(f"starting {len(suites)} hosts in {plan.subnet}")
         self.make_state(plan)
-        self.make_hosts(plan, list(HOSTS))
+        self.make_hosts(plan, list(suites))
         self.record.write_text(json.dumps(plan._asdict(), indent=2))
         say(f"{self.name} is up after {time.monotonic() - started:.0f} s: {self.state}/inventory/hosts.yml")
 
@@ -284,7 +287,7 @@ class Lab:
         running = podman("ps", f"--filter=label={LABEL_LAB}={self.prefix}", "--format={{.Names}}").split()
         if plan.definition != definition:
             say(f"{self.name} is from another definition")
-        elif stopped := [host for host in HOSTS if self.container(host) not in running]:
+        elif stopped := [host for host in plan.suites if self.container(host) not in running]:
             say(f"{self.name} is not whole: {', '.join(stopped)} not running")
         elif self.acme_root.exists() and self.acme_root.read_text().split() != live_acme_root(plan).split():
             say(f"{self.name} has an ACME server that was started anew: all it issued is worthless")
@@ -309,14 +312,14 @@ class Lab:
         """Keys and inventory. Host keys are made here, so that none ever has to be trusted blindly."""
         self.state.mkdir(mode=0o700)
         self.acme_root.parent.mkdir()
-        for name in (self.key.name, *HOSTS):
+        for name in (self.key.name, *plan.suites):
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", self.state / name)
-        known = [f"{plan.address(host)} {(self.state / f'{host}.pub').read_text()}" for host in HOSTS]
+        known = [f"{plan.address(host)} {(self.state / f'{host}.pub').read_text()}" for host in plan.suites]
         (self.state / "known_hosts").write_text("".join(known))
 
-        groups: dict[str, dict[str, t.Any]] = {}
-        for host, (_, group) in HOSTS.items():
-            groups.setdefault(group, {"hosts": {}})["hosts"][host] = self.host_variables(plan, host)
+        groups: dict[str, dict[str, t.Any]] = {group: {"hosts": {}} for _, group in HOSTS.values()}
+        for host in plan.suites:
+            groups[HOSTS[host][1]]["hosts"][host] = self.host_variables(plan, host)
         inventory = {POLICY_HOSTS: groups.pop(POLICY_HOSTS), "lab": {"children": groups}}
         write_private(self.state / "inventory/hosts.yml", inventory)
         write_private(self.state / "inventory/group_vars/all.yml", self.facts(plan))
@@ -345,6 +348,7 @@ class Lab:
             "lab_ns_address": str(plan.address("ns1")),
             "lab_acme_directory": f"https://ca.{DOMAIN}:14000/dir",
             "lab_ca_file": str(self.acme_root),
+            "lab_trust_anchors_file": str(self.trust_anchors),
             "lab_tsig_key_name": f"rollout.{DOMAIN}",
             "lab_tsig_secret": base64.b64encode(secrets.token_bytes(32)).decode(),
             "lab_tsig_powerless_key_name": f"powerless.{DOMAIN}",
@@ -416,7 +420,10 @@ def write_private(path: Path, content: t.Any) -> None:
 
 
 def up(args: argparse.Namespace) -> None:
-    Lab(args.name).up({**dict.fromkeys(HOSTS, DEFAULT_SUITE), **dict(args.suite)})
+    hosts = [host for host in HOSTS if host not in ON_DEMAND or host in args.with_hosts]
+    suites = {host: ON_DEMAND.get(host, DEFAULT_SUITE) for host in hosts}
+    suites.update((host, suite) for host, suite in args.suite if host in suites)
+    Lab(args.name).up(suites)
 
 
 def down(args: argparse.Namespace) -> None:
@@ -481,6 +488,10 @@ def arguments() -> argparse.Namespace:
 
     make = command(up, "make a lab, or leave it alone if it is whole")
     make.add_argument("--suite", metavar="HOST=SUITE", type=suite_of_host, action="append", default=[])
+    make.add_argument(
+        "--with", metavar="HOST", dest="with_hosts", choices=ON_DEMAND, action="append", default=[],
+        help="make this host, too: " + ", ".join(ON_DEMAND),
+    )  # fmt: skip
     for sub in (make, command(down, "remove a lab")):
         sub.add_argument("--name", type=lab_name, default="dev", help="default: dev")
     command(purge, "remove all labs of this checkout, and the images")
