@@ -361,11 +361,13 @@ class Lab:
 
     def make_host(self, plan: Plan, host: str) -> None:
         container, address = self.container(host), plan.address(host)
+        # To run Debian's units in their sandboxes, as a real host does.
+        sandboxes = ["--cap-add=SYS_ADMIN"] if host in ON_DEMAND else []
         # A host that is made anew keeps its hardware address too: its neighbours remember it.
         podman(
             "create", f"--name={container}", f"--hostname={host}.{DOMAIN}", "--systemd=always", *self.labels,
             f"--network={plan.network}", f"--ip={address}", f"--mac-address=02:00:{address.packed.hex(':')}",
-            f"--dns={plan.address('ns1')}", "--no-hosts", image_of(plan.suites[host]),
+            f"--dns={plan.address('ns1')}", "--no-hosts", *sandboxes, image_of(plan.suites[host]),
         )  # fmt: skip
         podman("cp", "-", f"{container}:/", data=self.identity(plan, host))
         podman("start", container)
