@@ -1,0 +1,155 @@
+# SPDX-FileCopyrightText: The postmaster.mta_sts authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real mail: what Postfix delivers, what it defers, and what it tells others of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+import typing as t
+
+import pytest
+
+if t.TYPE_CHECKING:
+    from conftest import Lab
+
+SENDER = "tls@out1.lab.test"
+COLLECTED = "/var/lib/tlsrpt/collectd.sqlite"
+
+
+class Outgoing:
+    """Mail that the sender has sent, and what Postfix's log says of it."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.out1 = lab.host("out1")
+        self.lab = lab
+
+    def log(self) -> str:
+        return str(self.out1.check_output("journalctl --identifier=postfix/smtp --no-pager --output=cat"))
+
+    def send(self, domains: t.Sequence[str]) -> dict[str, str]:
+        """What becomes of a mail to each domain: the line of its delivery in the log."""
+        user = secrets.token_hex(6)
+        for domain in domains:
+            self.out1.check_output("echo hello | sendmail -f %s %s", SENDER, f"{user}@{domain}")
+        return wait(lambda: self._results(user, domains))
+
+    def _results(self, user: str, domains: t.Sequence[str]) -> dict[str, str]:
+        found = re.finditer(rf"(?m)^.*to=<{user}@([^>]+)>.* status=.*$", self.log())
+        lines = {match.group(1): match.group(0) for match in found}
+        return lines if set(lines) == set(domains) else {}
+
+
+T = t.TypeVar("T")
+
+
+def wait(look: t.Callable[[], T], seconds: float = 60) -> T:
+    """What is found once it is there."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"not there after {seconds:g} s"
+        time.sleep(0.2)
+    return found
+
+
+@pytest.fixture(scope="module")
+def outgoing(lab: Lab) -> Outgoing:
+    return Outgoing(lab)
+
+
+@pytest.fixture(scope="module")
+def delivered(outgoing: Outgoing) -> dict[str, str]:
+    """What became of one mail to each domain of the scenario."""
+    return outgoing.send([*GOES, *STAYS])
+
+
+# How Postfix found the other side to be.
+GOES = {
+    "good.scale.example": "Verified",
+    "testing.scale.example": "Untrusted",
+    "dane.signed.example": "Verified",
+}
+STAYS = {
+    "self-signed.scale.example": "self-signed certificate",
+    "expired.scale.example": "certificate has expired",
+    "misnamed.scale.example": "hostname mismatch",
+    # The certificate is what MTA-STS wants, in each of them.
+    "dane-fails.signed.example": "no matching DANE TLSA records",
+    "dane-fails.scale.example": "no matching DANE TLSA records",
+}
+
+
+@pytest.mark.parametrize("domain", GOES)
+def test_mail_that_goes(outgoing: Outgoing, delivered: dict[str, str], domain: str) -> None:
+    assert "status=sent" in delivered[domain]
+    relay = re.escape(re.findall(r"relay=(\S+),", delivered[domain])[0])
+    assert re.search(rf"(?m)^{GOES[domain]} TLS connection (established|reused) to {relay}: ", outgoing.log())
+    (recipient,) = re.findall(r"to=<([^>]+)>", delivered[domain])
+    hosts = ["mx1"] if domain == "good.scale.example" else ["mx2"]
+    wait(lambda: all(recipient in outgoing.lab.host(host).check_output("cat /var/mail/lab") for host in hosts))
+
+
+@pytest.mark.parametrize("domain", STAYS)
+def test_mail_that_stays(outgoing: Outgoing, delivered: dict[str, str], domain: str) -> None:
+    assert "status=deferred (Server certificate not verified)" in delivered[domain]
+    host = re.findall(r"relay=([^[]+)\[", delivered[domain])[0]
+    assert re.search(rf"verification failed for {re.escape(host)}\[.*{STAYS[domain]}", outgoing.log())
+
+
+def test_none_that_stayed_arrived(outgoing: Outgoing, delivered: dict[str, str]) -> None:
+    arrived = outgoing.lab.host("mx2").check_output("cat /var/mail/lab")
+    assert [domain for domain in STAYS if f"@{domain}" in arrived] == []
+    assert "@testing.scale.example" in arrived
+
+
+def test_without_what_answers_nothing_goes_unchecked(outgoing: Outgoing) -> None:
+    """Neither DANE nor MTA-STS can be had by stopping a service."""
+    units = ["postfix-mta-sts-resolver", "mta-sts-sender"]
+    for unit in units:
+        outgoing.out1.check_output("systemctl stop %s", unit)
+        try:
+            results = outgoing.send(["good.scale.example", "self-signed.scale.example"])
+        finally:
+            outgoing.out1.check_output("systemctl start %s", unit)
+        assert all("status=deferred" in line for line in results.values()), results
+
+
+def test_a_report_tells_of_it(lab: Lab, outgoing: Outgoing, delivered: dict[str, str]) -> None:
+    """What tlsrpt-reporter makes of these sessions, as it is read by who is reported to."""
+    assert delivered
+    reported = report_now(lab, ["self-signed.scale.example", "testing.scale.example"])
+    (failing,), (testing,) = (list(reported[domain].values()) for domain in sorted(reported))
+    assert [(it["result_type"], it["mx_host"], it["reporter"]) for it in failing["failures"]] == [
+        ("validation-failure", "mx2.lab.test", "Lab Out")
+    ]
+    assert failing["reporters"]["Lab Out"]["failed"] == failing["failures"][0]["sessions"] >= 1
+    assert failing["reporters"]["Lab Out"]["succeeded"] == 0
+    assert testing["failures"] == []
+    assert testing["reporters"]["Lab Out"]["succeeded"] >= 1
+
+
+def report_now(lab: Lab, domains: t.Sequence[str]) -> dict[str, t.Any]:
+    """Has the sender report on today as if it were over, by mail; what the reports of these domains say."""
+    out1 = lab.host("out1")
+    rows = "SELECT DISTINCT domain FROM finalresults"
+    python = "import sqlite3, sys; print(*(row[0] for row in sqlite3.connect(sys.argv[1]).execute(sys.argv[2])))"
+    wait(lambda: set(domains) <= set(out1.check_output(f"python3 -c '{python}' {COLLECTED} '{rows}'").split()))
+    # A signal that it has for tests. The database of the day that is over bears another name.
+    out1.check_output("systemctl kill --signal=SIGUSR2 tlsrpt-collectd")
+    wait(lambda: not out1.check_output(f"python3 -c '{python}' {COLLECTED} '{rows}' || echo moving"))
+    out1.check_output(
+        "systemctl stop tlsrpt-reportd && rm /var/lib/tlsrpt/reportd.sqlite && systemctl start tlsrpt-reportd"
+    )
+
+    def look() -> dict[str, t.Any]:
+        run = lab.playbook("read_reports.yml")
+        assert run.status == 0, run.output
+        found = json.loads((lab.run_dir / "reported.json").read_text())["domains"]
+        return {domain: found[domain] for domain in domains} if set(domains) <= set(found) else {}
+
+    wait(
+        lambda: lab.host("mx1").run("grep --count TLS-Report-Domain: /var/mail/lab").stdout.strip() >= str(len(domains))
+    )
+    return wait(look)
