@@ -98,7 +98,8 @@ def test_mail_that_stays(outgoing: Outgoing, delivered: dict[str, str], domain: 
     assert re.search(rf"verification failed for {re.escape(host)}\[.*{STAYS[domain]}", outgoing.log())
 
 
-def test_none_that_stayed_arrived(outgoing: Outgoing, delivered: dict[str, str]) -> None:
+@pytest.mark.usefixtures("delivered")
+def test_none_that_stayed_arrived(outgoing: Outgoing) -> None:
     arrived = outgoing.lab.host("mx2").check_output("cat /var/mail/lab")
     assert [domain for domain in STAYS if f"@{domain}" in arrived] == []
     assert "@testing.scale.example" in arrived
@@ -116,9 +117,9 @@ def test_without_what_answers_nothing_goes_unchecked(outgoing: Outgoing) -> None
         assert all("status=deferred" in line for line in results.values()), results
 
 
-def test_a_report_tells_of_it(lab: Lab, outgoing: Outgoing, delivered: dict[str, str]) -> None:
+@pytest.mark.usefixtures("delivered")
+def test_a_report_tells_of_it(lab: Lab) -> None:
     """What tlsrpt-reporter makes of these sessions, as it is read by who is reported to."""
-    assert delivered
     reported = report_now(lab, ["self-signed.scale.example", "testing.scale.example"])
     (failing,), (testing,) = (list(reported[domain].values()) for domain in sorted(reported))
     assert [(it["result_type"], it["mx_host"], it["reporter"]) for it in failing["failures"]] == [

@@ -27,7 +27,7 @@ class Host(t.NamedTuple):
 
 
 def is_domain(key: str) -> bool:
-    """Whether a key is a recipient's domain, and no relay, port, address literal or parent of the domain (RFC 8461 5)."""
+    """Whether a key is a recipient's domain, and no relay, port, address or parent of the domain (RFC 8461 5)."""
     return not set(key) & set("[]:") and not key.startswith(".") and "." in key
 
 

@@ -43,6 +43,7 @@ PURE = {
     "_reports_document",
     "_screen",
     "_shares",
+    "_tls_policy",
     "_time_line",
     "_tlsrpt",
     "_tlsrpt_record",

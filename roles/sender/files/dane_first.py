@@ -6,9 +6,9 @@
     dane_first.py serve LISTEN DAEMON RESOLVER     a socketmap (socketmap_table(5)) in front of mta-sts-daemon
     dane_first.py check RESOLVER NAME              status 0 if the resolver validates what it says about a signed name
 
-LISTEN and DAEMON are ADDRESS:PORT, RESOLVER is an address. Each domain is asked of mta-sts-daemon. Only if that has a policy
-to enforce, the validating resolver is asked for the TLSA records of the MX hosts. Whatever cannot be found out makes
-Postfix defer the mail.
+LISTEN and DAEMON are ADDRESS:PORT, RESOLVER is an address. Each domain is asked of mta-sts-daemon. Only if that has a
+policy to enforce, the validating resolver is asked for the TLSA records of the MX hosts. Whatever cannot be found out
+makes Postfix defer the mail.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def defaults(role: Path) -> dict[str, t.Any]:
 
 
 def test_there_are_roles() -> None:
-    assert [role.name for role in ROLES] == ["dns_records", "nginx_site", "policy_host", "report_inbox"]
+    assert [role.name for role in ROLES] == ["dns_records", "nginx_site", "policy_host", "report_inbox", "sender"]
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
