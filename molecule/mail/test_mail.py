@@ -16,6 +16,7 @@ if t.TYPE_CHECKING:
     from conftest import Lab
 
 SENDER = "tls@out1.lab.test"
+SENDERS = ("out1", "mx2")
 COLLECTED = "/var/lib/tlsrpt/collectd.sqlite"
 
 
@@ -117,6 +118,20 @@ def test_without_what_answers_nothing_goes_unchecked(outgoing: Outgoing) -> None
         assert all("status=deferred" in line for line in results.values()), results
 
 
+@pytest.mark.parametrize("host", SENDERS)
+def test_what_postfix_is_told_on_each_debian(lab: Lab, host: str) -> None:
+    domains = [
+        "good.scale.example",
+        "testing.scale.example",
+        "dane.signed.example",
+        "dane-fails.scale.example",
+        "[mx1.lab.test]",
+    ]
+    command = "postmap -q %s socketmap:inet:127.0.0.1:8462:postfix"
+    told = [lab.host(host).run(command, domain).stdout.split(" servername=")[0].strip() for domain in domains]
+    assert told == ["secure match=mx1.lab.test", "", "dane-only", "dane", ""]
+
+
 @pytest.mark.usefixtures("delivered")
 def test_a_report_tells_of_it(lab: Lab) -> None:
     """What tlsrpt-reporter makes of these sessions, as it is read by who is reported to."""
@@ -154,3 +169,28 @@ def report_now(lab: Lab, domains: t.Sequence[str]) -> dict[str, t.Any]:
         lambda: lab.host("mx1").run("grep --count TLS-Report-Domain: /var/mail/lab").stdout.strip() >= str(len(domains))
     )
     return wait(look)
+
+
+def test_all_goes_back_to_what_it_was(lab: Lab) -> None:
+    """Last, as nothing is left after it."""
+    preview = lab.playbook("sender", "--check", "--diff", sender_state="absent")
+    assert preview.status == 0, preview.output
+    assert min(preview.changed.values()) > 0
+    assert "smtp_tls_policy_maps is removed" in preview.output
+    assert lab.host("out1").check_output("postconf -h smtp_tls_policy_maps").endswith(":8462:postfix")
+    run = lab.playbook("sender", sender_state="absent")
+    assert run.status == 0, run.output
+    for host in map(lab.host, SENDERS):
+        host.check_output("postconf -n | diff /root/postconf.before - && diff /root/resolv.before /etc/resolv.conf")
+        host.check_output("diff /etc/resolv.conf /var/spool/postfix/etc/resolv.conf")
+        active = host.run(
+            "systemctl is-active unbound postfix-mta-sts-resolver mta-sts-sender tlsrpt-collectd tlsrpt-reportd"
+        )
+        assert set(active.stdout.split()) == {"inactive"}
+        left = host.check_output(
+            "find / -xdev -path /proc -prune -o '(' -name '*mta-sts-sender*' -o -name '*tlsrpt*' ')' -print"
+        )
+        ours = [path for path in left.splitlines() if path.startswith(("/etc", "/usr/local", "/var/lib", "/var/spool"))]
+        assert ours == ["/var/lib/mta-sts-sender-packages"]
+    again = lab.playbook("sender", sender_state="absent")
+    assert set(again.changed.values()) == {0}, again.output
