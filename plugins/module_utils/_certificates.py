@@ -108,7 +108,7 @@ def _remove(name: str, store: Store, *, acme: bool, check_mode: bool) -> Outcome
             return Outcome()
         if renewed and not check_mode:
             # Before the file: as long as certbot renews the certificate, its hook brings the file back.
-            _certbot("delete", "--non-interactive", "--cert-name", name)
+            run_certbot("delete", "--non-interactive", "--cert-name", name)
         if not check_mode:
             store.remove(name)
         return Outcome(removed=True)
@@ -147,7 +147,7 @@ def _acme_trouble(directory: str) -> str:
 
 def _issue(name: str, acme: Acme, store: Store) -> Outcome:
     try:
-        _certbot(
+        run_certbot(
             "certonly", "--non-interactive", "--agree-tos",
             *(["--email", acme.email, "--no-eff-email"] if acme.email else ["--register-unsafely-without-email"]),
             "--server", acme.directory, "--webroot", "--webroot-path", str(acme.webroot),
@@ -159,7 +159,7 @@ def _issue(name: str, acme: Acme, store: Store) -> Outcome:
     return Outcome(changed=True, error=refreshed.error)
 
 
-def _certbot(*arguments: str) -> None:
+def run_certbot(*arguments: str) -> None:
     """Runs certbot. Raises L(CertificateError)."""
     command = [CERTBOT, *arguments]
     try:
