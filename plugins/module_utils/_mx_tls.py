@@ -229,7 +229,7 @@ def _install(directory: Path, chains: t.Sequence[Chain], done: Done, *, check_mo
         done.warnings.append(f"{error}; the role mx_tlsa brings a new key into use in order")
         return installed.key
     if installed is None or installed.pem != chain.pem:
-        done.differs("chain", installed and f"key {installed.key}", f"key {chain.key} of {chain.label}")
+        done.differs("chain", f"key {installed.key}" if installed else None, f"key {chain.key} of {chain.label}")
     if not check_mode:
         install(directory, chain)
     return chain.key

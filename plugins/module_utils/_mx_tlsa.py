@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ._mx_chain import KEPT, MEMORY, ChainError, Settings, available, choose, install, lineages, load, served_key
 from ._mx_tls import forget, issue_next
-from ._tlsa import Decision, InDns, Key, Memory, Pending, Seen, Wish, decide
+from ._tlsa import Decision, InDns, Key, Memory, Pending, Seen, Wish, decide, lost
 from ._webroot import write_file
 
 # A key is made, and a chain installed, at most once in a run; each shows what comes next.
@@ -32,8 +32,8 @@ class Turn:
     warnings: tuple[str, ...]
 
 
-def read_memory(directory: Path) -> Memory:
-    """What the host remembers. One that is lost or damaged is empty, which makes it wait longer."""
+def read_memory(directory: Path, now: int) -> Memory:
+    """What the host remembers. One that is lost or damaged makes it wait longer."""
     try:
         found = json.loads((directory / MEMORY).read_bytes())
         pending = found["pending"]
@@ -45,7 +45,7 @@ def read_memory(directory: Path) -> Memory:
             pending=None if pending is None else Pending(tuple(pending["values"]), int(pending["old_ttl"])),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Memory()
+        return lost(now) if (directory / KEPT).exists() else Memory()
 
 
 def _time(value: t.Any) -> t.Optional[int]:
@@ -71,7 +71,7 @@ class Host:
         """As far as it goes now. Raises L(ChainError)."""
         for _step in range(STEPS):
             seen = self._look(dns)
-            decision = decide(read_memory(self._directory), seen, wish, now())
+            decision = decide(read_memory(self._directory, now()), seen, wish, now())
             if decision.gone:
                 self._forget_all()
             elif not decision.refused and not self._check_mode:

@@ -145,6 +145,11 @@ class Memory:
     pending: t.Optional[Pending] = None
 
 
+def lost(now: int) -> Memory:
+    """What is remembered where all was forgotten: that any cache may hold anything."""
+    return Memory(cached_until=now + UNKNOWN_TTL)
+
+
 @dataclass(frozen=True)
 class Decision:
     """What is to be done now. C(values) are the wanted records; none: they are left alone."""
@@ -295,16 +300,16 @@ def _warnings(seen: Seen, wish: Wish, foreign: t.Sequence[str]) -> t.Iterator[st
 
 
 def _leave(memory: Memory, seen: Seen, wish: Wish, now: int) -> Decision:
-    """Without records senders do without DANE; those who hold some still go by them, so the key stays for a while."""
+    """Without records senders do without DANE; those who hold some still go by them, so the key stays for a while.
+
+    The set goes whole: with what is left of it senders would find none of the key that is served.
+    """
     dns = seen.dns
-    foreign = sorted(dns.anywhere - {tlsa_value(key) for key in memory.keys})
-    values = () if wish.replace_foreign else tuple(foreign)
-    left = dns.anywhere - set(values)
-    if left or not dns.complete:
+    if dns.anywhere or not dns.complete:
         old_ttl = max(dns.ttl, memory.pending.old_ttl if memory.pending else 0)
-        memory = replace(memory, pending=Pending(values, old_ttl))
-        return Decision(memory, values, stage="leaving", why=dns.trouble or "the records are in DNS")
+        memory = replace(memory, pending=Pending((), old_ttl))
+        return Decision(memory, (), stage="leaving", why=dns.trouble or "the records are in DNS")
     until = memory.cached_until + wish.margin
     if now < until:
-        return Decision(memory, values, stage="leaving", why="senders may hold the records", until=until)
-    return Decision(memory, values, stage="absent", gone=True)
+        return Decision(memory, (), stage="leaving", why="senders may hold the records", until=until)
+    return Decision(memory, (), stage="absent", gone=True)

@@ -94,13 +94,11 @@ class Look:
             return f"no sender can look up whether {self._host} has TLSA records: {error}"
         finally:
             lookup.close()
-        if addresses.records and addresses.secure and records.secure:
-            return ""
-        what = (
-            f"the addresses of {self._host} are" if not addresses.secure else f"what is at {tlsa_name(self._host)} is"
-        )
         if not addresses.records:
             return f"{self._host} has no address in DNS"
+        if addresses.secure and records.secure:
+            return ""
+        what = f"what is at {tlsa_name(self._host)} is" if addresses.secure else f"the addresses of {self._host} are"
         return (
             f"{what} not signed, or no resolver that was asked validates, so nobody would use TLSA records: sign the "
             "zone, have its DS record published, or name a validating resolver"

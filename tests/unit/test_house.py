@@ -45,6 +45,7 @@ PURE = {
     "_shares",
     "_tls_policy",
     "_time_line",
+    "_tlsa",
     "_tlsrpt",
     "_tlsrpt_record",
     "_verification",
@@ -52,6 +53,7 @@ PURE = {
     "_zone_file.text",
 }
 DISK = {"_attempts", "_certificates", "_document", "_ledger", "_pem_files", "_publication", "_webroot"}
+DISK |= {"_mx_chain", "_mx_tls", "_mx_tlsa"}
 DISK |= {"_report_files", "_zone_file.commands", "_zone_file.places"}
 NETWORK = {
     "_probe.connect",
@@ -67,6 +69,7 @@ NETWORK |= {"_probe.proof", "_probe.sender", "_probe.smtp", "_probe.tls", "_prob
 NETWORK |= {"_probe.transport", "_probe.workers"}
 NETWORK |= {f"_record_sets.{name}" for name in ("answers", "authorities", "record_set", "server", "task")}
 NETWORK |= {f"_lexicon.{name}" for name in ("content", "provider", "reconcile", "redaction")}
+NETWORK |= {"_tlsa_look"}
 NETWORK |= {"_rfc2136.reconcile", "_rfc2136.update_message"}
 NETWORK |= {"_external.reconcile", "_external.texts"}
 NETWORK |= {f"_zone_file.{name}" for name in ("plan", "publish", "reconcile", "zone")}
@@ -77,6 +80,8 @@ ALLOWED = {"pure": PURE, "disk": PURE | DISK, "network": PURE | DISK | NETWORK}
 ON_POLICY_HOSTS = [
     *(f"mta_sts_{name}" for name in ("policies", "policies_info", "ledger_info", "certificates", "nginx_info")),
     "tlsrpt_report_info",
+    "mx_tls",
+    "mx_tlsa",
 ]
 # What needs more, and is used only by those that are told to. The others run where it cannot, as its own tests show.
 WHEN_ASKED = {PREFIX + "_signed_mail"}
