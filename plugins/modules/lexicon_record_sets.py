@@ -68,7 +68,7 @@ options:
     type: int
     default: 0
 notes:
-  - Sets of the types V(A), V(AAAA), V(CNAME) and V(TXT) can be kept. Others are written in another way for each provider.
+  - Sets of the types V(A), V(AAAA), V(CNAME), V(TLSA) and V(TXT) can be kept. Others are written in another way for each provider.
   - Texts have to be of printable ASCII characters without quotes and backslashes. All that MTA-STS and TLSRPT need are such.
   - Each request ends after O(timeout) seconds where the provider's part of dns-lexicon uses C(requests), as nearly all do.
   - A CNAME cannot stand beside other data. Such a conflict is an error, unless the same call removes the set

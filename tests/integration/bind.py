@@ -102,10 +102,16 @@ class Named(Primary):
         zones: t.Mapping[str, str],
         closed_zones: t.Collection[str] = (),
         signed_zones: t.Collection[str] = (),
+        *,
+        inline: bool = False,
     ) -> None:
-        """Zones are given with their records, without SOA and NS. Closed zones allow no updates."""
+        """Zones are given with their records, without SOA and NS. Closed zones allow no updates.
+
+        With C(inline) the signed ones are signed beside what is updated.
+        """
         super().__init__(zones)
         self.directory, self._signed_zones = directory, signed_zones
+        self._signs = "dnssec-policy default; inline-signing yes; " if inline else "dnssec-policy default; "
         for zone, records in zones.items():
             (directory / f"{zone}.zone").write_text(ZONE + records)
         (directory / "named.conf").write_text(self._configuration(closed_zones))
@@ -118,7 +124,7 @@ class Named(Primary):
         parts = [
             f'zone "{zone}" {{ type primary; file "{zone}.zone"; '
             f"allow-update {{ {'none' if zone in closed_zones else 'key allowed'}; }}; "
-            f"{'dnssec-policy default; ' if zone in self._signed_zones else ''}}};"
+            f"{self._signs if zone in self._signed_zones else ''}}};"
             for zone in self.zones
         ]
         options = f"""

@@ -61,6 +61,7 @@ class Change(t.NamedTuple):
     answer: list[str]
 
 
+KEY, NEXT_KEY = (f"3 1 1 {digit * 64}" for digit in "ab")
 ONE, TWO = "2001:db8::1", "2001:db8::2"
 CHANGES = {
     "create": Change(("TXT", 300), ("TXT", 300, OLD), [f'300 "{OLD}"']),
@@ -70,6 +71,7 @@ CHANGES = {
     "special characters": Change(("TXT", 300), ("TXT", 300, REPORTS), [f'300 "{REPORTS}"']),
     "fewer addresses": Change(("A", 300, "192.0.2.1", "192.0.2.2"), ("A", 300, "192.0.2.2"), ["300 192.0.2.2"]),
     "more addresses": Change(("AAAA", 300, ONE), ("AAAA", 300, ONE, TWO), [f"300 {ONE}", f"300 {TWO}"]),
+    "next key": Change(("TLSA", 300, KEY), ("TLSA", 300, KEY, NEXT_KEY), [f"300 {KEY}", f"300 {NEXT_KEY}"]),
     "another alias": Change(("CNAME", 300, "a.example.net"), ("CNAME", 300, "b.example.net"), ["300 b.example.net."]),
 }
 

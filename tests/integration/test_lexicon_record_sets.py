@@ -180,7 +180,8 @@ def test_what_cannot_be_written_fails_alone(call: Caller, domain: str) -> None:
     result = call([*sets, record_set(f"beside.{domain}", "TXT", "x")])
     assert statuses(result) == ["failed", "failed", "changed"]
     assert (
-        "MX sets cannot be kept through dns-lexicon here, A, AAAA, CNAME, TXT sets can" in result["results"][0]["error"]
+        "MX sets cannot be kept through dns-lexicon here, A, AAAA, CNAME, TLSA, TXT sets can"
+        in result["results"][0]["error"]
     )
     assert "without quotes and backslashes" in result["results"][1]["error"]
 

@@ -307,6 +307,18 @@ def test_foreign_alias_between_read_and_update(named: Named, call: Call, domain:
     assert "a CNAME to a.example.net." in result["results"][0]["error"]
 
 
+def test_a_server_that_signs_beside_what_is_updated_may_take_a_moment(tmp_path: Path) -> None:
+    named = Named(tmp_path, {"signed.test": ""}, signed_zones={"signed.test"}, inline=True)
+    call = Call(named, tmp_path)
+    try:
+        for value in ("3 1 1 " + "ab" * 32, "3 1 1 " + "cd" * 32):
+            result = call([record_set(f"_25._tcp.mx{number}.signed.test", "TLSA", value) for number in range(20)])
+            assert set(statuses(result)) == {"changed"}, result
+            assert named.lookup("_25._tcp.mx7.signed.test", "TLSA") == [f"300 {value}"]
+    finally:
+        named.stop()
+
+
 def test_foreign_change_after_the_update(named: Named, call: Call, domain: str) -> None:
     interceptor = Interceptor(named, after=lambda: named.put("example.com", domain, 60, "TXT", '"foreign"'))
     result = call([record_set(domain, "TXT", "mine")], port=interceptor.port)

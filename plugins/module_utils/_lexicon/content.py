@@ -21,7 +21,7 @@ except ImportError:  # reported by the module, which needs it
 from .._record_sets.record_set import PLAIN_TEXT_TYPES, QUOTED_CHARACTERS, SetError, text_rdata
 
 # Of other types each provider wants the parts in a way of its own, such as the preference of an MX record.
-TYPES: t.Final = ("A", "AAAA", "CNAME", "TXT")
+TYPES: t.Final = ("A", "AAAA", "CNAME", "TLSA", "TXT")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ Private to this collection.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import time
 import typing as t
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -36,7 +38,7 @@ from .._record_sets.answers import (
     neighbour,
     read,
 )
-from .._record_sets.authorities import Authorities, confirm
+from .._record_sets.authorities import LOOK_SECONDS, SOON_SECONDS, Authorities, confirm
 from .._record_sets.record_set import (
     RecordSet,
     ServerError,
@@ -65,6 +67,8 @@ class Reconciler:
     public: Server
     record_sets: list[RecordSet]
     check_mode: bool
+    # For how many seconds the server may take to answer what it was told.
+    wait: float
     _zones: dict[dns.name.Name, dns.name.Name] = field(default_factory=dict)
     _removed: defaultdict[dns.name.Name, set[str]] = field(default_factory=lambda: defaultdict(set))
     # What is taken to be as it was seen: not there.
@@ -229,13 +233,24 @@ class Reconciler:
         with contextlib.suppress(ServerError, ValueError):
             if await has(self.public, one):
                 return
-        now = (await read(self.server, one.name, one.rdtype)).rdataset
+        now = await self._answer_after_update(one)
         if not same(now, one.wanted) and not (
             one.wanted is None and await answers_from_wildcard(self.server, one, now)
         ):
             raise SetError(
                 f"{self.server} accepted the update but still answers {shown(now)} instead of {shown(one.wanted)}"
             )
+
+    async def _answer_after_update(self, one: RecordSet) -> dns.rdataset.Rdataset | None:
+        """What the server answers. One that signs beside the zone that is updated, as BIND may, takes a moment."""
+        deadline, pause = time.monotonic() + self.wait, SOON_SECONDS
+        while True:
+            now = (await read(self.server, one.name, one.rdtype)).rdataset
+            left = deadline - time.monotonic()
+            if left <= 0 or same(now, one.wanted) or not same(now, one.wildcard or one.before):
+                return now
+            await asyncio.sleep(min(pause, left))
+            pause = min(2 * pause, LOOK_SECONDS)
 
     async def _overtaken(self, one: RecordSet) -> None:
         reading = await read(self.server, one.name, one.rdtype)
@@ -277,7 +292,7 @@ async def reconcile(params: t.Mapping[str, t.Any], record_sets: list[RecordSet],
     server, public = Server(*where, key), Server(*where, None)
     authorities = Authorities(params["authorities"], [], params["timeout"]) if params["authorities"] else None
     try:
-        await Reconciler(server, public, record_sets, check_mode).run()
+        await Reconciler(server, public, record_sets, check_mode, params["wait"]).run()
         if authorities is not None and not check_mode:
             changed = [one for one in record_sets if one.status == "changed"]
             await confirm(changed, authorities, params["wait"])

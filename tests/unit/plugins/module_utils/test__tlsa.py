@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The postmaster.mta_sts authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The digest of a certificate's key, and what is decided of one MX host's TLSA records. Time passes in the simulation."""
+"""The digest of a key, and what is decided of the TLSA records of an MX host; time passes in the simulation."""
 
 from __future__ import annotations
 
