@@ -378,6 +378,18 @@ KINDS: t.Final[dict[str, Kind]] = {
         "publish '3 1 1', or '2 1 1' for the key of a CA",
         "RFC 7672 3.1",
     ),
+    "dane-partly-unusable": Kind(
+        NOTICE,
+        "some TLSA records of an MX host are of no kind that is used for mail",
+        "remove them: senders go by the others; usages 0 and 1 are not for mail",
+        "RFC 7672 3.1.3",
+    ),
+    "dane-unmatched": Kind(
+        NOTICE,
+        "a TLSA record of an MX host is of no certificate that it serves",
+        "leave it while a key is replaced, as it is that of the next one; remove it otherwise",
+        "RFC 7671 8.1",
+    ),
     "dane-insecure": Kind(
         WARNING,
         "an MX host has TLSA records in a zone that is not signed",

@@ -32,8 +32,8 @@ SETTINGS: t.Final = "settings.json"
 MEMORY: t.Final = "tlsa.json"
 KEPT: t.Final = "tlsa-kept"
 CHAIN: t.Final = "chain.pem"
-# What Postfix has loaded. Gone after a reboot, which loads all.
-LOADED = Path("/run/mx-tls-loaded")
+# What Postfix has loaded.
+LOADED: t.Final = "loaded"
 PRIVATE: t.Final = 0o600
 CHAIN_FILES: t.Final = "smtpd_tls_chain_files"
 LEVEL: t.Final = "smtpd_tls_security_level"
@@ -195,7 +195,7 @@ def choose(chains: t.Sequence[Chain], key: t.Optional[str]) -> Chain:
     fitting = [chain for chain in chains if key in (None, chain.key)]
     if not fitting:
         labels = ", ".join(chain.label for chain in chains)
-        raise ChainError(f"{labels or 'nothing'} has the key of the TLSA records, so what is served stays as it is")
+        raise ChainError(f"{labels or 'nothing'} has not the key of the TLSA records, so what is served stays as it is")
     return fitting[-1]
 
 
@@ -211,7 +211,7 @@ def install(directory: Path, chain: Chain) -> bool:
 def is_loaded(directory: Path) -> bool:
     """Whether Postfix was told of what is there now."""
     try:
-        return LOADED.read_text(encoding="ascii") == _loaded_text(directory)
+        return (directory / LOADED).read_text(encoding="ascii") == _loaded_text(directory)
     except OSError:
         return False
 
@@ -219,7 +219,7 @@ def is_loaded(directory: Path) -> bool:
 def load(directory: Path) -> None:
     """Has Postfix load what is there. Raises L(ChainError)."""
     reload_postfix()
-    write_file(LOADED, _loaded_text(directory).encode("ascii"), 0o644)
+    write_file(directory / LOADED, _loaded_text(directory).encode("ascii"), PRIVATE)
 
 
 def _loaded_text(directory: Path) -> str:

@@ -22,7 +22,6 @@ from ._mx_chain import (
     CHAIN_FILES,
     KEPT,
     LEVEL,
-    LOADED,
     PROTOCOLS,
     SETTINGS,
     Chain,
@@ -265,7 +264,6 @@ def take_back(name: str, directory: Path, *, check_mode: bool) -> Done:
     if done.changed and not check_mode:
         _write(ours)
         reload_postfix()
-        LOADED.unlink(missing_ok=True)
         forget(held)
         shutil.rmtree(directory, ignore_errors=True)
     return done

@@ -45,7 +45,7 @@ ROLLOUT = (DOCSITE / "rst/guide_rollout.rst").read_text()
 LIFECYCLE = (DOCSITE / "rst/lifecycle.rst").read_text()
 VERIFY = (DOCSITE / "rst/guide_verify.rst").read_text()
 METRICS = {*_metrics.VERIFY, *_metrics.ROLLOUT}
-GROUPS = {"mta_sts_hosts", "mta_sts_probes", "mta_sts_report_hosts", "mta_sts_senders"}
+GROUPS = {"mta_sts_hosts", "mta_sts_probes", "mta_sts_report_hosts", "mta_sts_mx_hosts", "mta_sts_senders"}
 
 
 def rows(text: str, first_column: str) -> dict[str, list[str]]:
@@ -375,7 +375,7 @@ def test_role_variables_in_the_guides_are_declared() -> None:
     named = {
         name
         for guide in GUIDES
-        for name in re.findall(r"(?<![\w.])(?:policy_host|dns_records|report_inbox|sender)_\w+", guide.read_text())
+        for name in re.findall(r"(?<![\w.])(?:policy_host|dns_records|mx_tlsa?|report_inbox|sender)_\w+", guide.read_text())
         if name != "policy_hosts"
     }
     assert len(named) > 5

@@ -34,6 +34,9 @@ class MxHost:
     findings: list[Finding] = field(default_factory=list)
     certificates: list[Document] = field(default_factory=list)
     tlsa: tuple[Tlsa, ...] = ()
+    # Those of them that match what is served at some address, and at how many it was seen what is.
+    matched: set[Tlsa] = field(default_factory=set)
+    met: int = 0
     versions: set[str] = field(default_factory=set)
     # Whether senders that know DANE find records that they use; none: that is not known.
     protected: t.Optional[bool] = None
@@ -55,6 +58,10 @@ def dns_finding(subject: str, error: DnsFailure) -> Finding:
 def incomplete_finding(subject: str, reach: Reach) -> Finding:
     """What took too long."""
     return Finding("probe-incomplete", subject, f"was not done after {reach.deadline:g} seconds")
+
+
+def _texts(records: t.Sequence[Tlsa]) -> str:
+    return "; ".join(tlsa_text(record) for record in records[:TLSA_LIMIT])
 
 
 @dataclass
@@ -84,6 +91,10 @@ class MxProbe:
             seen.findings.append(incomplete_finding(host, self._means.reach))
             return
         await asyncio.gather(*(self._look_at_address(host, address, seen) for address in addresses))
+        spare = [record for record in seen.tlsa if is_usable(record) and record not in seen.matched]
+        # Of an address that was not met nobody knows what it serves.
+        if seen.matched and spare and seen.met == len(addresses):
+            seen.findings.append(Finding("dane-unmatched", tlsa_name(host), _texts(spare)))
 
     async def _look_up(self, host: str, seen: MxHost) -> t.Sequence[str]:
         """The addresses of a host, and its TLSA records."""
@@ -114,8 +125,10 @@ class MxProbe:
         if seen.tlsa and not answer.secure:
             seen.findings.append(Finding("dane-insecure", name, f"{len(seen.tlsa)} TLSA records without DNSSEC"))
         elif seen.tlsa and not seen.protected:
-            texts = "; ".join(tlsa_text(record) for record in seen.tlsa[:TLSA_LIMIT])
-            seen.findings.append(Finding("dane-unusable", name, texts))
+            seen.findings.append(Finding("dane-unusable", name, _texts(seen.tlsa)))
+        elif not all(map(is_usable, seen.tlsa)):
+            unusable = [record for record in seen.tlsa if not is_usable(record)]
+            seen.findings.append(Finding("dane-partly-unusable", name, _texts(unusable)))
 
     async def _look_at_address(self, host: str, address: str, seen: MxHost) -> None:
         subject = f"{host}:{self._means.reach.smtp_port} at {address}"
@@ -148,11 +161,13 @@ class MxProbe:
         seen.versions.add(session.version)
         if leaf is not None:
             seen.certificates.append(leaf.to_dict(subject))
-        if seen.protected and not matches(seen.tlsa, session.chain, host, self._means.now):
-            texts = "; ".join(tlsa_text(record) for record in seen.tlsa[:TLSA_LIMIT])
-            seen.findings.append(
-                Finding("dane-mismatch", subject, f"serves a chain that none of these is for: {texts}")
-            )
+        if seen.protected:
+            found = {one for one in seen.tlsa if matches([one], session.chain, host, self._means.now)}
+            seen.matched |= found
+            seen.met += 1
+            if not found:
+                text = f"serves a chain that none of these is for: {_texts(seen.tlsa)}"
+                seen.findings.append(Finding("dane-mismatch", subject, text))
 
     async def _look_again(self, host: str, address: str) -> t.Optional[Session]:
         """The session of who does not mind what is served, to say what it was."""

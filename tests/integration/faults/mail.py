@@ -119,6 +119,11 @@ DANE: dict[str, Domain] = {
     "dane-cut-off": Domain({"dane-unusable": "3 1 1"}, mail=Mail(tlsa=("3 1 1 abcd",))),
     "dane-insecure": Domain({"dane-insecure": "mx."}, mail=Mail(tlsa=(MATCHES,)), zone=PLAIN),
     "dane-partial": Domain({"dane-partial": "mx2."}, mail=Mail(tlsa=(MATCHES,)), mail2=Mail()),
+    "dane-next-key": Domain({"dane-unmatched": MATCHES_NOT}, mail=Mail(tlsa=(MATCHES_NOT, MATCHES))),
+    "dane-partly-unusable": Domain({"dane-partly-unusable": "1 1 1"}, mail=Mail(tlsa=(MATCHES, "1 1 1 {mail-spki}"))),
+    "dane-next-key-beside-a-wrong-one": Domain(
+        {"dane-mismatch": "mx."}, mail=Mail(tlsa=(MATCHES_NOT, "3 1 1 " + "ab" * 32))
+    ),
     "dane-right-but-expired": Domain({"mx-certificate-date": "expired"}, mail=Mail(expired, tlsa=(MATCHES,))),
     "dane-right-but-self-signed": Domain(
         {"mx-certificate-self-signed": "self"}, mail=Mail(for_itself, tlsa=(MATCHES,))

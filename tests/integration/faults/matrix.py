@@ -10,7 +10,7 @@ from __future__ import annotations
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy
 from faults.fault import GOOD_MX, MAX_AGE, PLAIN, REPORTS, Domain, Mail, Web, named
 from faults.hosts import HOSTS, POLICIES
-from faults.mail import DANE, MATCHES, MATCHES_NOT, MX
+from faults.mail import DANE, MX
 from faults.records import RECORDS, REPORTING, sts, tlsrpt
 
 RIGHT: dict[str, Domain] = {
@@ -36,7 +36,6 @@ RIGHT: dict[str, Domain] = {
     "well-dane-whole-certificate": Domain(mail=Mail(tlsa=("3 0 0 {mail-cert-whole}",))),
     "well-dane-sha512": Domain(mail=Mail(tlsa=("3 1 2 {mail-spki512}",))),
     "well-dane-authority": Domain(mail=Mail(tlsa=("2 1 1 {mail-issuer-spki}",))),
-    "well-dane-rollover": Domain(mail=Mail(tlsa=(MATCHES_NOT, MATCHES))),
 }
 
 FAULTS: dict[str, Domain] = {**RECORDS, **HOSTS, **POLICIES, **MX, **DANE, **REPORTING}

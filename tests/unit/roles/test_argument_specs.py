@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 ROLES = sorted((Path(__file__).resolve().parents[3] / "roles").iterdir())
+ALL = ["dns_records", "mx_tls", "mx_tlsa", "nginx_site", "policy_host", "report_inbox", "sender"]
 TYPES: dict[str, type] = {"str": str, "path": str, "int": int, "bool": bool, "list": list, "dict": dict}
 
 
@@ -29,7 +30,7 @@ def defaults(role: Path) -> dict[str, t.Any]:
 
 
 def test_there_are_roles() -> None:
-    assert [role.name for role in ROLES] == ["dns_records", "nginx_site", "policy_host", "report_inbox", "sender"]
+    assert [role.name for role in ROLES] == ALL
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
@@ -70,5 +71,5 @@ def test_every_variable_that_is_used_is_declared(role: Path) -> None:
     declared = set(defaults(role)) | handed
     for path in [*role.glob("tasks/*.yml"), *role.glob("templates/*")]:
         code = re.sub(r"(?m)#.*$|^\s*tags: .*$", "", path.read_text())
-        used = set(re.findall(rf"(?<![\w])({role.name}_\w+)", code))
+        used = set(re.findall(rf"(?<![\w.])({role.name}_\w+)", code))
         assert used <= declared, path

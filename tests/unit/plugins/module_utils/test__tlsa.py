@@ -33,7 +33,7 @@ DAY = 86400
 A, B, C = (digit * 64 for digit in "abc")
 A1, B1, C1 = map(tlsa_value, (A, B, C))
 
-KEYS = {
+KEYS: dict[str, t.Any] = {
     "ECDSA P-256": ec.generate_private_key(ec.SECP256R1()),
     "ECDSA P-384": ec.generate_private_key(ec.SECP384R1()),
     "RSA": rsa.generate_private_key(public_exponent=65537, key_size=2048),
@@ -70,14 +70,18 @@ def test_records_are_compared_as_others_write_them() -> None:
 
 
 def seen(*records: str, served: str | None = A, ready: tuple[str, ...] = (A,), **dns: t.Any) -> Seen:
-    sets = {"anywhere": frozenset(records), "everywhere": frozenset(records), "ttl": 3600 if records else 0}
+    sets: dict[str, t.Any] = {
+        "anywhere": frozenset(records),
+        "everywhere": frozenset(records),
+        "ttl": 3600 if records else 0,
+    }
     return Seen(InDns(**{**sets, **dns}), served, "" if served else "127.0.0.1:25: Connection refused", ready, True)
 
 
 STEADY = Memory({A: Key(NOW - DAY, NOW - DAY)}, A, NOW - DAY, NOW - DAY)
 NEXT = replace(STEADY, keys={A: Key(NOW - DAY, NOW - DAY), B: Key(NOW - DAY, NOW)})
 REPLACED = replace(NEXT, serve=B, served_since=NOW - 7200)
-UNSIGNED = {"secure": False, "insecure": "the zone is not signed"}
+UNSIGNED: dict[str, t.Any] = {"secure": False, "insecure": "the zone is not signed"}
 
 # Of each: what is remembered, seen and wished, and the stage and the records that follow.
 CASES: dict[str, tuple[Memory, Seen, Wish, str, tuple[str, ...] | None]] = {
@@ -163,7 +167,14 @@ def test_what_is_told_loudly() -> None:
 
 
 def test_what_is_handed_over_is_checked() -> None:
-    found = {"anywhere": [A1], "everywhere": [], "ttl": 60, "complete": True, "trouble": "", "secure": True}
+    found: dict[str, t.Any] = {
+        "anywhere": [A1],
+        "everywhere": [],
+        "ttl": 60,
+        "complete": True,
+        "trouble": "",
+        "secure": True,
+    }
     found["insecure"] = ""
     assert in_dns(found) == InDns(frozenset({A1}), frozenset(), 60)
     for key in found:
