@@ -50,6 +50,7 @@ ROLLOUT: t.Final = {
     "mta_sts_rollout_orphans": "Domains that are served and that the inventory does not name.",
     "mta_sts_rollout_policy_host_failed": "Whether a policy host failed in the run.",
     "mta_sts_rollout_probe_host_failed": "1 for a probe host that failed in the run.",
+    "mta_sts_rollout_report_host_failed": "1 for a host whose reports of senders were not all read in the run.",
 }
 
 Document = t.Mapping[str, t.Any]
@@ -118,6 +119,8 @@ def _rollout(report: Document) -> t.Iterator[Sample]:
         yield "mta_sts_rollout_policy_host_failed", {"host": host}, int(host in report["failed_hosts"])
     for host in report["failed_probes"]:
         yield "mta_sts_rollout_probe_host_failed", {"host": host}, 1
+    for host in report["failed_report_hosts"]:
+        yield "mta_sts_rollout_report_host_failed", {"host": host}, 1
 
 
 def _unix_time(text: str) -> int:

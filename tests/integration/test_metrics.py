@@ -37,6 +37,7 @@ RAISED: dict[str, tuple[dict[str, int], set[str]]] = {
     "held": ({'mta_sts_rollout_domain_held{code="mx-unready",domain="a.example"}': 1}, {"MtaStsDomainHeld"}),
     "a policy host": ({'mta_sts_rollout_policy_host_failed{host="web1"}': 1}, {"MtaStsPolicyHostFailed"}),
     "a probe host": ({'mta_sts_rollout_probe_host_failed{host="probe1"}': 1}, {"MtaStsProbeHostFailed"}),
+    "a report host": ({'mta_sts_rollout_report_host_failed{host="inbox1"}': 1}, {"MtaStsReportHostFailed"}),
     "none": ({'mta_sts_rollout_policy_host_failed{host="web1"}': 0}, set()),
     "expires soon": ({EXPIRES: NOW + 13 * DAY}, {"MtaStsCertificateExpiresSoon"}),
     "has expired": ({EXPIRES: NOW - 60}, {"MtaStsCertificateExpired"}),

@@ -87,6 +87,7 @@ def test_a_rollout() -> None:
     hosts = {"web1.example.net": 0, "web2.example.net": 1}
     assert by(found["mta_sts_rollout_policy_host_failed"], "host") == hosts
     assert by(found["mta_sts_rollout_probe_host_failed"], "host") == {"probe2.example.net": 1}
+    assert by(found["mta_sts_rollout_report_host_failed"], "host") == {"inbox3": 1}
 
 
 def test_every_stage_and_every_hold_is_counted() -> None:
