@@ -316,8 +316,17 @@ def _proof(domain: str, site: Site, evidence: Evidence) -> t.Optional[Proof]:
     result = evidence.proof["domains"].get(domain)
     if result is None:
         return None
-    failures = [f"{failure['host']}: {failure['subject']}: {failure['seen']}" for failure in result["failures"]]
+    failures = [_failure(failure) for failure in result["failures"]]
+    differing = [
+        _failure(failure)
+        for failure in result["failures"]
+        if failure["code"] == "policy-differs" and failure["host"] in site.hosts
+    ]
     known = {failure["host"] for failure in result["failures"]} | set(result["proved"])
     # A proof that leaves a policy host out proves nothing (P1).
     failures += [f"{host}: was not asked for mta-sts.{domain}" for host in site.hosts if host not in known]
-    return Proof(result["id"], result["fetched"], tuple(failures))
+    return Proof(result["id"], result["fetched"], tuple(failures), tuple(differing))
+
+
+def _failure(failure: Document) -> str:
+    return f"{failure['host']}: {failure['subject']}: {failure['seen']}"

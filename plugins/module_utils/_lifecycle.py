@@ -403,6 +403,11 @@ def _withdraw(case: _Case) -> Decision:
     if observed.records is None or (observed.records and observed.foreign_records and not desired.replace_foreign):
         return Decision("pending", policy, standing, now, serve=bool(current), **common)
     gone = (since or now) + _in_caches(observed.record_ttl)
+    # A host that serves another policy by now was told to by another run: the domain is not leaving any more.
+    differing = observed.proof.differing if observed.proof else ()
+    if observed.records and differing:
+        holds = tuple(Hold("proof-failed", text) for text in differing)
+        return Decision("pending", policy, holds, now, serve=bool(current), certificate=certificate, **common)
     if since is None or gone > now:
         wait = Hold("withdrawal-record", "the record is removed; the policy goes when it is in no cache", gone)
         return Decision(

@@ -30,6 +30,8 @@ class Proof:
     # How many fetches returned exactly the expected bytes, and what the others met.
     fetched: int
     failures: tuple[str, ...] = ()
+    # Those of the failures that are of a policy host of ours which serves something else.
+    differing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,11 @@ def lasting_whatever_happens(self: _Case, condition: str, holds: t.Optional[bool
 # --- evidence and plans -----------------------------------------------------------------------------------
 
 
+def proof_without_other_policies(*args: t.Any) -> t.Any:
+    proof = PROOF(*args)
+    return replace(proof, differing=()) if proof else proof
+
+
 def proof_of_some(*args: t.Any) -> t.Any:
     proof = PROOF(*args)
     return replace(proof, failures=()) if proof else proof
@@ -223,6 +228,7 @@ MUTANTS: dict[str, list[Patch]] = {
         (_Case, "outstanding", outstanding_where(lambda case, _one: case.desired.state != "absent"))
     ],
     "nobody is told that a domain leaves": [(_lifecycle, "_policy_to_leave_with", leave_with_what_is_served)],
+    "what hosts serve by now does not keep a record": [(_evidence, "_proof", proof_without_other_policies)],
     "files go with the record": [(_lifecycle, "_withdraw", withdraw_all_at_once)],
     "files go when the record is gone": [(_lifecycle, "_withdraw", with_empty_caches(WITHDRAW))],
     "orphans are removed": [(rollout, "make_plan", plan_without_orphans)],

@@ -135,6 +135,16 @@ STORIES: dict[str, Story] = {
         ("begin", {"starts": ("legacy enforce",)}),
         ("edit", {"change": {"state": "absent"}}),
     ),
+    "what hosts serve by now does not keep a record": (
+        # One run is to remove the record while another one publishes again, and cannot prove it: the first one is at
+        # work on a host.
+        ("begin", {"hosts": 3, "starts": ("legacy testing",), "runs": 3}),
+        ("follow_reports", {}),
+        ("edit", {"change": {"state": "absent"}}),
+        ("keep_running", {"times": 4, "wait": 7 * DAY}),
+        ("roll_out", {"wait": 7 * DAY, "trouble": Trouble(probe="dns")}),
+        ("overtake", {"stop": 1, "change": {"state": "present"}}),
+    ),
     "files go with the record": (
         ("begin", {"runs": 3}),
         ("edit", {"change": {"state": "absent"}}),

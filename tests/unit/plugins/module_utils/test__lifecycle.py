@@ -837,6 +837,18 @@ def test_the_record_goes_when_every_other_policy_has_expired(
         assert decision.conditions == {}
 
 
+def test_the_record_stays_where_a_host_serves_another_policy_again() -> None:
+    """Another run told it to: whoever stops this one half-way must not take the record from what is published."""
+    failures = ("web2: 198.51.100.2: another policy, or none",)
+    proof = Proof(id_of(LEFT), 1, failures, differing=failures)
+    decision = run(LEAVE, past(row(LEFT, 10 * DAY)), seen(LEFT, proof=proof), proved=False)
+    assert (decision.stage, decision.record, codes(decision)) == ("pending", KEEP, ["proof-failed"])
+    # One that cannot be reached may have lost its certificate with the name, and must not keep the domain for ever.
+    unreached = Proof(proof.id, 1, failures)
+    decision = run(LEAVE, past(row(LEFT, 10 * DAY)), seen(LEFT, proof=unreached), proved=False)
+    assert (decision.stage, decision.record) == ("withdrawing", REMOVE)
+
+
 def test_mode_none_that_vanished_from_dns_before_its_time_is_announced_again() -> None:
     decision = run(LEAVE, past(row(ENFORCED, until=DAY), row(LEFT, DAY)), seen())
     assert (decision.record, codes(decision)) == (ANNOUNCE, ["withdrawal-policies"])
