@@ -87,11 +87,14 @@ def key_to_serve(directory: Path) -> t.Optional[str]:
     if not (directory / KEPT).exists():
         return None
     try:
-        return str(json.loads((directory / MEMORY).read_bytes())["serve"])
+        known = json.loads((directory / MEMORY).read_bytes())["serve"]
     except (OSError, ValueError, KeyError, TypeError):
-        # A memory that was lost must not let a key be served that is in no TLSA record: what is there stays.
-        installed = installed_chain(directory)
-        return installed.key if installed else None
+        known = None
+    if known is not None:
+        return str(known)
+    # A memory that was lost must not let a key be served that is in no TLSA record: what is there stays.
+    installed = installed_chain(directory)
+    return installed.key if installed else None
 
 
 def installed_chain(directory: Path) -> t.Optional[Chain]:

@@ -184,7 +184,10 @@ def has_lineage(settings: Settings) -> bool:
 
 
 def bring(settings: Settings, directory: Path, *, check_mode: bool) -> Done:
-    """A certificate for the host, in use by Postfix. Raises L(ChainError); what was in use stays so then."""
+    """A certificate for the host, in use by Postfix unless TLSA records stand in the way.
+
+    Raises L(ChainError); what was in use stays so then.
+    """
     done = Done(name=settings.name)
     _keep_settings(settings, directory, done, check_mode=check_mode)
     if settings.source == "acme" and not has_lineage(settings):
@@ -198,6 +201,8 @@ def bring(settings: Settings, directory: Path, *, check_mode: bool) -> Done:
             return done
         raise ChainError("; ".join(done.warnings) or f"there is no certificate for {settings.name}")
     done.key = _install(directory, chains, done, check_mode=check_mode)
+    if done.key is None:
+        return done
     before = _configure(directory, done, check_mode=check_mode)
     if not check_mode and not is_loaded(directory):
         done.changed = True
@@ -223,10 +228,8 @@ def _install(directory: Path, chains: t.Sequence[Chain], done: Done, *, check_mo
     try:
         chain = choose(chains, key)
     except ChainError as error:
-        if installed is None:
-            raise
         done.warnings.append(f"{error}; the role mx_tlsa brings a new key into use in order")
-        return installed.key
+        return installed.key if installed else None
     if installed is None or installed.pem != chain.pem:
         done.differs("chain", f"key {installed.key}" if installed else None, f"key {chain.key} of {chain.label}")
     if not check_mode:

@@ -13,8 +13,8 @@ import typing as t
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ._mx_chain import KEPT, MEMORY, ChainError, Settings, available, choose, install, lineages, load, served_key
-from ._mx_tls import forget, issue_next
+from ._mx_chain import KEPT, MEMORY, ChainError, Settings, available, lineages, served_key
+from ._mx_tls import bring, forget, issue_next
 from ._tlsa import Decision, InDns, Key, Memory, Pending, Seen, Wish, decide, lost
 from ._webroot import write_file
 
@@ -58,6 +58,19 @@ def write_memory(directory: Path, memory: Memory) -> None:
     write_file(directory / MEMORY, (json.dumps(asdict(memory), indent=2) + "\n").encode(), 0o600)
 
 
+def keep_key(directory: Path, address: str) -> None:
+    """Has what Postfix serves now stay, as there are TLSA records of it that nobody here knows of yet."""
+    if (directory / KEPT).exists():
+        return
+    try:
+        served = served_key(address)
+    except ChainError:
+        # What cannot be seen by senders either cannot stay.
+        return
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_memory(directory, Memory(serve=served))
+
+
 class Host:
     """An MX host at which one step follows the other as far as is safe now."""
 
@@ -74,7 +87,7 @@ class Host:
             decision = decide(read_memory(self._directory, now()), seen, wish, now())
             if decision.gone:
                 self._forget_all()
-            elif not decision.refused and not self._check_mode:
+            elif not decision.refused and not self._check_mode and decision.memory != Memory():
                 write_memory(self._directory, decision.memory)
             if not self._act(decision):
                 break
@@ -105,9 +118,8 @@ class Host:
         if decision.make_key:
             issue_next(self._settings)
         else:
-            chains, _troubles = available(self._settings)
-            install(self._directory, choose(chains, decision.memory.serve))
-            load(self._directory)
+            # The first time Postfix is pointed at it only now.
+            bring(self._settings, self._directory, check_mode=False)
         return True
 
     def _forget_old(self, served: t.Optional[str]) -> None:

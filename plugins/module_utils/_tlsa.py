@@ -223,6 +223,9 @@ def _safe_from(key: str, known: Key, dns: InDns, limit: int) -> t.Optional[int]:
 
 def decide(before: Memory, seen: Seen, wish: Wish, now: int) -> Decision:
     """How far it can go now, from what the host remembers and what is seen."""
+    if wish.absent and not before.keys and not before.cached_until:
+        # What there is was made by others.
+        return Decision(before, stage="absent", gone=not seen.dns.anywhere)
     memory = remember(before, seen, wish, now)
     if wish.absent:
         return _leave(memory, seen, wish, now)

@@ -70,6 +70,16 @@ options:
     description: A file on the host with the CAs that senders trust. Without one, those of the system.
     type: path
     default: ''
+  keep_key:
+    description:
+      - Whether the host may have TLSA records already. If so, what Postfix serves now stays until M(postmaster.mta_sts.mx_tlsa) has
+        published the records of the new key, and senders know them.
+    type: bool
+    default: false
+  address:
+    description: The address at which Postfix is asked what it serves, for O(keep_key), from the host itself.
+    type: str
+    default: 127.0.0.1
   directory:
     description: Where all of this is kept on the host, for nobody but root.
     type: path
@@ -115,6 +125,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._mx_chain import ChainError, Settings
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._mx_tls import bring, my_name, take_back
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._mx_tlsa import keep_key
 
 FROM_FILES = ["certificate_path", "key_path"]
 GIVEN = ["source", "acme_directory", "acme_email", "acme_webroot", *FROM_FILES, "ca_file"]
@@ -131,6 +142,8 @@ def main() -> t.NoReturn:
             "certificate_path": {"type": "path", "default": ""},
             "key_path": {"type": "path", "default": "", "no_log": False},
             "ca_file": {"type": "path", "default": ""},
+            "keep_key": {"type": "bool", "default": False, "no_log": False},
+            "address": {"type": "str", "default": "127.0.0.1"},
             "directory": {"type": "path", "default": "/var/lib/mx-tls"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
@@ -145,6 +158,8 @@ def main() -> t.NoReturn:
         if params["state"] == "absent":
             done = take_back(settings.name, directory, check_mode=module.check_mode)
         else:
+            if params["keep_key"] and not module.check_mode:
+                keep_key(directory, params["address"])
             done = bring(settings, directory, check_mode=module.check_mode)
     except (ChainError, OSError) as error:
         module.fail_json(msg=str(error))

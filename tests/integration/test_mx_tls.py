@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._mx_chain import served_key
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._tlsa import key_of
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._mx_tlsa import write_memory
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._tlsa import Memory, key_of
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from modules import Result, executed
@@ -251,3 +252,27 @@ def test_a_key_that_no_record_is_of_is_not_served(host: Host, memory: str) -> No
     assert "senders may still hold TLSA records of mx1.example.net" in refused["msg"]
     (host.directory / "tlsa-kept").unlink()
     assert host.call()["key"] == new == served_key(*LISTENER)
+
+
+def test_a_host_that_has_records_already_keeps_what_it_serves(host: Host) -> None:
+    """Until somebody has published those of the new key, which is the time to point Postfix at it."""
+    own = host.authority.issue(NAME)
+    old = host.give(own)
+    (host.place / "own.pem").write_bytes(own)
+    with host.main.open("a") as main:
+        main.write(f"smtpd_tls_chain_files = {host.place}/own.pem\nsmtpd_tls_security_level = may\n")
+    subprocess.run([POSTFIX, "-c", host.postfix.directory, "reload"], check=True, capture_output=True)
+    before = host.main.read_bytes()
+    new = host.give(host.authority.issue(NAME))
+    # As the module does, which asks at port 25.
+    host.directory.mkdir(mode=0o700)
+    write_memory(host.directory, Memory(serve=old))
+    for keep in (True, False):
+        told = host.call(keep_key=keep)
+        assert not told.get("failed"), told
+        assert told["key"] is None
+        assert "the role mx_tlsa brings a new key into use in order" in str(told["warnings"])
+        assert (host.main.read_bytes(), served_key(*LISTENER)) == (before, old)
+    write_memory(host.directory, Memory(serve=new))
+    assert host.call()["key"] == new == served_key(*LISTENER)
+    assert host.parameters() == host.wanted()

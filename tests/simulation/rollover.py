@@ -59,6 +59,8 @@ class Mx:
         self.zones = [Zone() for _server in range(SERVERS)]
         self.stop = 0
         if initial_ttl:
+            # What is there is known before anything is changed.
+            self.memory, self.kept = Memory(serve="key1"), True
             for zone in self.zones:
                 zone.values, zone.ttl = frozenset({tlsa_value("key1")}), initial_ttl
 
@@ -137,8 +139,7 @@ class Mx:
                 read_memory=lambda _directory, now: self.memory or (_tlsa.lost(now) if self.kept else Memory()),
                 write_memory=lambda _directory, memory: self.step(self.write, memory),
                 issue_next=lambda _settings: self.step(self.make_key),
-                install=lambda _directory, chain: self.step(self.install, chain),
-                load=lambda _directory: self.step(self.load),
+                bring=self.bring,
                 lineages=lambda _name: list(self.ready),
                 forget=lambda names: self.step(self.forget, names),
             ),
@@ -166,6 +167,11 @@ class Mx:
 
     def make_key(self) -> None:
         self.ready.append(f"key{int(self.ready[-1][3:]) + 1}")
+
+    def bring(self, _settings: Settings, _directory: Path, *, check_mode: bool) -> None:
+        assert not check_mode
+        self.step(self.install, choose(self.chains(), self.key_to_serve()))
+        self.step(self.load)
 
     def install(self, chain: Chain) -> None:
         self.installed = chain.key
@@ -208,7 +214,7 @@ class Mx:
     def look(self) -> None:
         """Every sender that there may be connects to every process that there may be."""
         # Without records it is nobody's concern, and who comes back to them does not do so within minutes.
-        if not any(zone.values for zone in self.zones):
+        if not all(zone.values for zone in self.zones):
             self.earlier = []
         self.earlier = [(key, until) for key, until in self.earlier if until > self.now]
         keys = {self.served, *(key for key, _until in self.earlier)}

@@ -20,6 +20,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._tlsa import (
     decide,
     in_dns,
     key_of,
+    lost,
     normal,
     tlsa_value,
 )
@@ -120,7 +121,9 @@ CASES: dict[str, tuple[Memory, Seen, Wish, str, tuple[str, ...] | None]] = {
     "it shall go": (STEADY, seen(A1, C1), Wish(absent=True), "leaving", ()),
     "it is gone, but not from caches": (replace(STEADY, cached_until=NOW), seen(), Wish(absent=True), "leaving", ()),
     "it is gone": (replace(STEADY, cached_until=NOW - 3600), seen(), Wish(absent=True), "absent", ()),
-    "it never was": (Memory(), seen(**UNSIGNED), Wish(absent=True), "absent", ()),
+    "it is of others": (Memory(serve=A), seen(A1), Wish(absent=True), "absent", None),
+    "it shall go although what was remembered is lost": (lost(NOW), seen(A1), Wish(absent=True), "leaving", ()),
+    "it never was": (Memory(), seen(**UNSIGNED), Wish(absent=True), "absent", None),
 }
 
 
@@ -130,7 +133,7 @@ def test_what_is_decided(case: str) -> None:
     decision = decide(memory, found, wish, NOW)
     assert (decision.stage, decision.values) == (stage, None if values is None else tuple(sorted(values)))
     assert bool(decision.refused) == (stage == "refused")
-    assert decision.gone == (stage == "absent")
+    assert decision.gone == (stage == "absent" and not found.dns.anywhere)
 
 
 def test_it_says_until_when_it_waits() -> None:
