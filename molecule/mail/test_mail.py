@@ -171,6 +171,13 @@ def report_now(lab: Lab, domains: t.Sequence[str]) -> dict[str, t.Any]:
     return wait(look)
 
 
+def test_a_resolver_that_does_not_validate_is_refused(lab: Lab) -> None:
+    run = lab.playbook("sender", "--limit=mx2", sender_resolver_check="scale.example")
+    assert run.status != 0
+    assert "127.0.0.1 does not say that what it knows of scale.example is validated" in run.output
+    assert run.changed["mx2"] == 0
+
+
 def test_all_goes_back_to_what_it_was(lab: Lab) -> None:
     """Last, as nothing is left after it."""
     preview = lab.playbook("sender", "--check", "--diff", sender_state="absent")

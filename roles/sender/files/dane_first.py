@@ -30,7 +30,7 @@ DNS_TIMEOUT = 10
 LONGEST_REQUEST = 1_000
 LONGEST_REPLY = 100_000  # as Postfix has it
 MOST_HOSTS = 100
-TROUBLE = (OSError, ValueError, EOFError, asyncio.TimeoutError, dns.exception.DNSException)
+TROUBLE = (OSError, ValueError, EOFError, asyncio.LimitOverrunError, asyncio.TimeoutError, dns.exception.DNSException)
 
 logger = logging.getLogger("dane-first")
 
