@@ -63,7 +63,7 @@ integration: setup packages .collections-community/.complete ## each module agai
 
 # Two lanes, each with a lab of its own. What is not in the first is in the second.
 SCENARIOS := $(filter-out default,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
-LANE_1 := crashes lifecycle probes refusals
+LANE_1 := crashes inbox lifecycle probes refusals rollout
 LANE_2 = $(filter-out $(LANE_1),$(SCENARIOS))
 # Those that send mail; only a lane with one of them has the host for it.
 WITH_SENDER := mail mx
