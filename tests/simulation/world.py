@@ -494,7 +494,11 @@ class World:
             domain.testing_since = None
         elif policy is not None and domain.testing_since is None:
             domain.testing_since = self.now
-        if policy is not None and announced == id_of(render_policy(policy)):
+        if policy is None or announced != id_of(render_policy(policy)):
+            return
+        # Where hosts serve something else already, as somebody asked for, it is on the way out of it.
+        bodies = {self.body_at(address, domain) for address in domain.address.value}
+        if policy.mode != "enforce" or len(bodies) == 1:
             domain.enforced = policy.mode == "enforce"
 
     def _check_served(self, domain: Domain, policy: Policy, run: Run) -> None:
@@ -567,18 +571,32 @@ class World:
         self.written[what] = self.change, run
 
     def _check_record_removal(self, domain: Domain, run: Run) -> None:
+        self._check_held(domain, "the record", run, set())
+
+    def _check_held(self, domain: Domain, what: str, run: Run, known: t.Collection[Policy]) -> None:
+        """Nobody holds what is gone with it, but for policies that are C(known) to stay."""
         desired = run.desired.get(domain.name)
         if desired is None or desired.state != "absent":
             raise Broken(f"P5 nobody asked for {domain.name} to leave")
-        older = [policy for policy in self.held(domain) if policy.mode != "none"]
+        older = [policy for policy in self.held(domain) if policy.mode != "none" and policy not in known]
         if older:
-            raise Broken(f"P5 the record of {domain.name} goes, and senders may hold {older}")
+            raise Broken(f"P5 {what} of {domain.name} goes, and senders may hold {older}")
+
+    def _served_since(self, domain: Domain, change: int) -> set[Policy]:
+        """What policy hosts were told to serve since a change."""
+        bodies = [
+            host.files[domain.file]
+            for host in self.hosts
+            if domain.file in host.files and self.changes.get((host.name, domain.name), 0) > change
+        ]
+        return {policy for policy in map(policy_in, bodies) if policy is not None}
 
     def _check_leaving(self, domain: Domain, what: str, run: Run) -> None:
-        self._check_record_removal(domain, run)
         if run.overtaken:
-            # What another run does meanwhile cannot be seen: the name may have got a record again.
+            # What another run does meanwhile cannot be seen: the domain may be published again, on other hosts.
+            self._check_held(domain, what, run, self._served_since(domain, run.looked_at))
             return
+        self._check_held(domain, what, run, set())
         views = [domain.txt.value, *(texts for texts, _until in domain.txt.former(self.now))]
         if any(id_in(texts) for texts in views):
             raise Broken(f"P5 {what} of {domain.name} goes, and its record is in DNS or in caches")
