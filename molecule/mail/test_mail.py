@@ -211,29 +211,6 @@ def test_a_resolver_that_does_not_validate_is_refused(lab: Lab) -> None:
     assert run.changed["mx2"] == 0
 
 
-def test_all_goes_back_to_what_it_was(lab: Lab) -> None:
-    """Last, as nothing is left after it."""
-    preview = lab.playbook("sender", "--check", "--diff", sender_state="absent")
-    assert preview.status == 0, preview.output
-    assert min(preview.changed.values()) > 0
-    assert "smtp_tls_policy_maps is removed" in preview.output
-    assert lab.host("out1").check_output("postconf -h smtp_tls_policy_maps").endswith(":8462:postfix")
-    run = lab.playbook("sender", sender_state="absent")
-    assert run.status == 0, run.output
-    for host in map(lab.host, SENDERS):
-        host.check_output("postconf -n | diff /root/postconf.before - && diff /root/resolv.before /etc/resolv.conf")
-        host.check_output("diff /etc/resolv.conf /var/spool/postfix/etc/resolv.conf")
-        active = host.run(
-            "systemctl is-active unbound postfix-mta-sts-resolver mta-sts-sender tlsrpt-collectd tlsrpt-reportd"
-        )
-        assert set(active.stdout.split()) == {"inactive"}
-        left = host.check_output("find / -xdev -name '*mta-sts-sender*' -o -xdev -name '*tlsrpt*'").splitlines()
-        ours = [path for path in left if re.match("/(etc|usr/local|var/spool|var/lib/(?!apt|dpkg))", path)]
-        assert ours == ["/var/lib/mta-sts-sender-packages"]
-    again = lab.playbook("sender", sender_state="absent")
-    assert set(again.changed.values()) == {0}, again.output
-
-
 # --- reports as evidence ----------------------------------------------------------------------------------
 
 REPORTED = "reported.scale.example"
@@ -285,3 +262,26 @@ def test_what_a_sender_reported_holds_the_domain_until_it_is_mended(lab: Lab, ou
         assert process.wait() == 0
     reported(lab)
     assert rolled_out(lab) == ("enforcing", {})
+
+
+def test_all_goes_back_to_what_it_was(lab: Lab) -> None:
+    """Last, as nothing is left after it."""
+    preview = lab.playbook("sender", "--check", "--diff", sender_state="absent")
+    assert preview.status == 0, preview.output
+    assert min(preview.changed.values()) > 0
+    assert "smtp_tls_policy_maps is removed" in preview.output
+    assert lab.host("out1").check_output("postconf -h smtp_tls_policy_maps").endswith(":8462:postfix")
+    run = lab.playbook("sender", sender_state="absent")
+    assert run.status == 0, run.output
+    for host in map(lab.host, SENDERS):
+        host.check_output("postconf -n | diff /root/postconf.before - && diff /root/resolv.before /etc/resolv.conf")
+        host.check_output("diff /etc/resolv.conf /var/spool/postfix/etc/resolv.conf")
+        active = host.run(
+            "systemctl is-active unbound postfix-mta-sts-resolver mta-sts-sender tlsrpt-collectd tlsrpt-reportd"
+        )
+        assert set(active.stdout.split()) == {"inactive"}
+        left = host.check_output("find / -xdev -name '*mta-sts-sender*' -o -xdev -name '*tlsrpt*'").splitlines()
+        ours = [path for path in left if re.match("/(etc|usr/local|var/spool|var/lib/(?!apt|dpkg))", path)]
+        assert ours == ["/var/lib/mta-sts-sender-packages"]
+    again = lab.playbook("sender", sender_state="absent")
+    assert set(again.changed.values()) == {0}, again.output
