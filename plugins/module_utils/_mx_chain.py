@@ -207,8 +207,14 @@ def install(directory: Path, chain: Chain) -> bool:
     installed = installed_chain(directory)
     if installed is not None and installed.pem == chain.pem:
         return False
+    unload(directory)
     write_file(directory / CHAIN, chain.pem, PRIVATE)
     return True
+
+
+def unload(directory: Path) -> None:
+    """Has Postfix told again of what is there, whatever it was told before."""
+    (directory / LOADED).unlink(missing_ok=True)
 
 
 def is_loaded(directory: Path) -> bool:

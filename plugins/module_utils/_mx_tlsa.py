@@ -13,7 +13,7 @@ import typing as t
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ._mx_chain import KEPT, MEMORY, ChainError, Settings, available, lineages, served_key
+from ._mx_chain import KEPT, MEMORY, ChainError, Settings, available, lineages, served_key, unload
 from ._mx_tls import bring, forget, issue_next
 from ._tlsa import Decision, InDns, Key, Memory, Pending, Seen, Wish, decide, lost
 from ._webroot import write_file
@@ -118,6 +118,8 @@ class Host:
         if decision.make_key:
             issue_next(self._settings)
         else:
+            # Something else is served, whatever Postfix was told.
+            unload(self._directory)
             # The first time Postfix is pointed at it only now.
             bring(self._settings, self._directory, check_mode=False)
         return True

@@ -232,6 +232,16 @@ def test_a_renewal_is_followed(host: Host) -> None:
     assert not host.call()["changed"]
 
 
+def test_what_somebody_put_in_its_place_is_served_no_longer(host: Host) -> None:
+    key = host.give(host.authority.issue(NAME))
+    host.call()
+    (host.directory / "chain.pem").write_bytes(host.authority.issue(NAME))
+    subprocess.run([POSTFIX, "-c", host.postfix.directory, "reload"], check=True, capture_output=True)
+    assert served_key(*LISTENER) != key
+    assert host.call()["changed"]
+    assert served_key(*LISTENER) == key
+
+
 @pytest.mark.parametrize("memory", ["whole", "damaged", "lost"])
 def test_a_key_that_no_record_is_of_is_not_served(host: Host, memory: str) -> None:
     old = host.give(host.authority.issue(NAME))
