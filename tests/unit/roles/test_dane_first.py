@@ -79,7 +79,7 @@ def free_port() -> int:
 def port(tmp_path: Path, daemon: Daemon) -> t.Iterator[int]:
     """Where the program listens. No resolver is at 127.0.0.77."""
     tasks = yaml.safe_load((ROLE / "tasks/resolver.yml").read_text())
-    parts = next(task["loop"] for task in tasks if task["name"].endswith("The program that asks it"))
+    (parts,) = [task["loop"] for task in tasks if task["name"].endswith("The program that asks it")]
     for part in parts:
         source = part["src"].replace("{{ role_path }}", str(ROLE))
         (tmp_path / part["dest"]).parent.mkdir(exist_ok=True)
