@@ -53,6 +53,17 @@ class Playbook:
         return len(re.findall(r"(?m)^TASK \[", self.output))
 
 
+ENVIRONMENT = {
+    **os.environ,
+    "ANSIBLE_CONFIG": str(ROOT / "tests/lab/ansible.cfg"),
+    "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
+    # Molecule asks for colours, and these win over their absence.
+    "ANSIBLE_FORCE_COLOR": "0",
+    "ANSIBLE_NOCOLOR": "1",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
 class Lab:
     """The lab as tests use it."""
 
@@ -83,30 +94,29 @@ class Lab:
         """Begins to run one of the playbooks, in a process group of its own."""
         command = [
             "ansible-playbook",
-            *(f"--inventory={path}" for path in (LAB / "inventory", ROOT / "molecule/shared/inventory")),
-            f"--inventory={self.scenario}/inventory",
+            *self._inventories(),
             f"--extra-vars={json.dumps({'mta_sts_run_dir': str(self.run_dir), **variables})}",
             str(self.scenario / name) if name.endswith(".yml") else f"postmaster.mta_sts.{name}",
             *arguments,
         ]
-        environment = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "tests/lab/ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
-            # Molecule asks for colours, and these win over their absence.
-            "ANSIBLE_FORCE_COLOR": "0",
-            "ANSIBLE_NOCOLOR": "1",
-            "PYTHONUNBUFFERED": "1",
-        }
         return subprocess.Popen(
             command,
-            env=environment,
+            env=ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
+
+    def connect(self) -> None:
+        """Connects to the policy hosts, as the next playbook would have to."""
+        command = ["ansible", *self._inventories(), "--module-name=ansible.builtin.ping", "mta_sts_hosts"]
+        subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True)
+
+    def _inventories(self) -> list[str]:
+        places = (LAB / "inventory", ROOT / "molecule/shared/inventory", self.scenario / "inventory")
+        return [f"--inventory={place}" for place in places]
 
     def rollout(self, *arguments: str, **variables: t.Any) -> Playbook:
         """One turn of the loop."""
