@@ -15,76 +15,21 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
-import itertools
-import os
 import sqlite3
-import tempfile
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from ._policy import MAX_MAX_AGE, Policy, PolicyError, parse_policy, render_policy
-from ._webroot import TEMPORARY_PREFIX, remove_leftovers, sync_directory
+from ._ledger_file import PATIENCE, LedgerDamaged, LedgerError, connect, is_missing, named, remove_unfinished, set_aside
+from ._policy import Policy, PolicyError, parse_policy, render_policy
 
 Document = dict[str, t.Any]
 
-MEMORY: t.Final = ":memory:"
-# How long somebody else may be writing, in seconds.
-PATIENCE: t.Final = 30.0
 # So many policies of others are remembered for each domain.
 FOUND_LIMIT: t.Final = 8
 # For how many seconds a policy is remembered after no sender can hold it any more.
 REMEMBERED: t.Final = 400 * 86400
-
-# The last second that can be written as a time.
-_END: t.Final = int(dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.timezone.utc).timestamp())
-# What SQLite may put beside a ledger, and what it makes no sense without.
-_BESIDE: t.Final = ("-journal", "-wal", "-shm")
-
-# SQLite keeps a value of any type in any column, but what a CHECK refuses, quick_check finds.
-_IS_NAME: t.Final = "typeof(domain) = 'text' AND domain NOT GLOB '*[^a-z0-9.-]*'"
-
-# Each brings the schema from the version of its index to the next. One that was released is never changed.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (
-        f"""
-        CREATE TABLE policies (
-            domain TEXT NOT NULL CHECK ({_IS_NAME}),
-            -- The SHA-256 of the policy's bytes, in hex.
-            digest TEXT NOT NULL CHECK (
-                typeof(digest) = 'text' AND length(digest) = 64 AND digest NOT GLOB '*[^0-9a-f]*'
-            ),
-            mode TEXT NOT NULL CHECK (mode IN ('none', 'testing', 'enforce')),
-            -- The patterns, with blanks between them.
-            mx TEXT NOT NULL CHECK (typeof(mx) = 'text' AND mx NOT GLOB '*[^a-z0-9.* -]*'),
-            max_age INTEGER NOT NULL CHECK (max_age BETWEEN 0 AND {MAX_MAX_AGE}),
-            since INTEGER NOT NULL CHECK (since BETWEEN 0 AND {_END}),
-            -- Null: it is served still.
-            until INTEGER CHECK (until BETWEEN since AND {_END}),
-            -- What was served before it is not known.
-            after_unknown INTEGER NOT NULL CHECK (after_unknown IN (0, 1))
-        )
-        """,
-        f"""
-        CREATE TABLE conditions (
-            domain TEXT NOT NULL CHECK ({_IS_NAME}),
-            condition TEXT NOT NULL CHECK (typeof(condition) = 'text' AND condition NOT GLOB '*[^ -~]*'),
-            since INTEGER NOT NULL CHECK (since BETWEEN 0 AND {_END}),
-            PRIMARY KEY (domain, condition)
-        )
-        """,
-        f"""
-        CREATE TABLE state (
-            -- Of what is in the other tables.
-            revision INTEGER NOT NULL CHECK (revision >= 0),
-            -- The latest time that was seen here.
-            written INTEGER NOT NULL CHECK (written BETWEEN 0 AND {_END})
-        )
-        """,
-        "INSERT INTO state VALUES (0, 0)",
-    ),
-)
 
 _INSERT: t.Final = (
     "INSERT INTO policies (domain, digest, mode, mx, max_age, since, until, after_unknown)"
@@ -94,18 +39,6 @@ _POLICIES: t.Final = (
     "SELECT domain, digest, mode, mx, max_age, since, until, after_unknown FROM policies ORDER BY domain, since, rowid"
 )
 _CONDITIONS: t.Final = "SELECT domain, condition, since FROM conditions ORDER BY domain, condition"
-
-
-class LedgerError(Exception):
-    """A ledger that cannot be used; the text names its path."""
-
-
-class LedgerDamaged(LedgerError):
-    """A ledger that can never be used again."""
-
-
-# What SQLite says of a file that is no database, or a broken one, has no class of its own; all else has.
-_ERRORS: t.Final[dict[type[Exception], type[LedgerError]]] = {sqlite3.DatabaseError: LedgerDamaged}
 
 
 def wrong_revision(path: t.Union[str, Path]) -> LedgerError:
@@ -139,25 +72,9 @@ class Ledger:
     """An open ledger. Those who write hold the lock on the policies' directory."""
 
     def __init__(self, path: t.Union[str, Path], timeout: float = PATIENCE, *, read_only: bool = False) -> None:
-        """Opens a ledger, or begins one. For C(read_only) it has to exist, and nothing in it changes.
-
-        Raises L(LedgerError), and L(LedgerDamaged) for a file that is no sound ledger.
-        """
+        """As L(connect), with all that it raises."""
         self._path = str(path)
-        if self._path == MEMORY:
-            self._connection = _connected(MEMORY, timeout)
-            _migrate(self._connection)
-            return
-        with _named(self._path):
-            if not read_only and _is_missing(Path(path)):
-                _create(Path(path))
-            # What is not there is not made: a ledger is never empty.
-            self._connection = _connected(f"{Path(path).absolute().as_uri()}?mode=rw", timeout)
-            try:
-                self._check(read_only=read_only)
-            except BaseException:
-                self._connection.close()
-                raise
+        self._connection = connect(path, timeout, read_only=read_only)
 
     def __enter__(self) -> Ledger:
         return self
@@ -176,7 +93,7 @@ class Ledger:
     @property
     def revision(self) -> int:
         """Grows with everything that changes in the ledger."""
-        with _named(self._path):
+        with named(self._path):
             return self._state()[0]
 
     def record(
@@ -212,7 +129,7 @@ class Ledger:
 
     def describe(self) -> Document:
         """All that the ledger says, as the document has it."""
-        with _named(self._path), _snapshot(self._connection):
+        with named(self._path), _snapshot(self._connection):
             revision, written = self._state()
             served: dict[str, list[Document]] = {}
             for domain, *row in self._connection.execute(_POLICIES):
@@ -229,27 +146,6 @@ class Ledger:
             },
         }
 
-    def _check(self, *, read_only: bool) -> None:
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version > len(MIGRATIONS):
-            raise LedgerError(
-                f"{self._path}: its version is {version}, and this collection knows only up to {len(MIGRATIONS)}:"
-                " use a newer one"
-            )
-        if version < 1:
-            raise LedgerDamaged(f"{self._path}: is empty, or no ledger")
-        (verdict,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise LedgerDamaged(f"{self._path}: {' '.join(verdict.split())}")
-        if version < len(MIGRATIONS):
-            _migrate(self._connection, commit=not read_only)
-        tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        missing = {"policies", "conditions", "state"} - tables
-        if missing:
-            raise LedgerDamaged(f"{self._path}: it has no table {', '.join(sorted(missing))}")
-        if self._connection.execute("SELECT count(*) FROM state").fetchone() != (1,):
-            raise LedgerDamaged(f"{self._path}: its table state has not exactly one row")
-
     def _state(self) -> tuple[int, int]:
         revision, written = self._connection.execute("SELECT revision, written FROM state").fetchone()
         return revision, written
@@ -257,7 +153,7 @@ class Ledger:
     @contextlib.contextmanager
     def _change(self, at: int) -> t.Iterator[None]:
         """One transaction; a new revision, if anything changes."""
-        with _named(self._path), self._connection:
+        with named(self._path), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             before = self._connection.total_changes
             yield
@@ -340,7 +236,7 @@ def read_ledger(path: t.Union[str, Path], timeout: float = PATIENCE) -> Document
     """
     found: Document = {"state": "missing", "trouble": "", "revision": 0, "written": None, "domains": {}}
     try:
-        if not _is_missing(Path(path)):
+        if not is_missing(path):
             with Ledger(path, timeout, read_only=True) as ledger:
                 found.update(ledger.describe(), state="ok")
     except LedgerDamaged as error:
@@ -353,13 +249,12 @@ def read_ledger(path: t.Union[str, Path], timeout: float = PATIENCE) -> Document
 def open_ledger(path: t.Union[str, Path]) -> tuple[Ledger, str]:
     """The ledger at a path for one who writes, and a note if a damaged one had to be set aside for it."""
     place = Path(path)
-    with _named(str(path)):
-        # Of a run that died while it began this ledger.
-        remove_leftovers(place.parent, _temporary_prefix(place))
+    with named(str(path)):
+        remove_unfinished(place)
         try:
             return Ledger(path), ""
         except LedgerDamaged as damage:
-            aside = _set_aside(place)
+            aside = set_aside(place)
             return Ledger(path), f"the ledger was damaged, is kept as {aside}, and begins anew: {damage}"
 
 
@@ -377,16 +272,6 @@ def time_seconds(text: str) -> int:
 
 
 @contextlib.contextmanager
-def _named(path: str) -> t.Iterator[None]:
-    """Whatever stands in the way becomes an error with the path in it."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        kind = _ERRORS.get(type(error), LedgerError)
-        raise kind(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-
-
-@contextlib.contextmanager
 def _snapshot(connection: sqlite3.Connection) -> t.Iterator[None]:
     """Everything read is of one moment, also within a transaction."""
     connection.execute("SAVEPOINT snapshot")
@@ -394,80 +279,6 @@ def _snapshot(connection: sqlite3.Connection) -> t.Iterator[None]:
         yield
     finally:
         connection.execute("RELEASE snapshot")
-
-
-def _connected(database: str, timeout: float) -> sqlite3.Connection:
-    connection = sqlite3.connect(database, timeout=timeout, isolation_level=None, uri=database != MEMORY)
-    try:
-        # What was recorded must survive a power cut, before a file that depends on it is written.
-        connection.execute("PRAGMA synchronous = EXTRA")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def _migrate(connection: sqlite3.Connection, *, commit: bool = True) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    # Read again: somebody else may have been faster.
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
-        for statement in statements:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {number}")
-    if commit:
-        connection.execute("COMMIT")
-
-
-def _exists(path: str) -> bool:
-    try:
-        os.lstat(path)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _is_missing(path: Path) -> bool:
-    """Whether there is no ledger yet. A journal without its ledger would spoil the next one."""
-    with _named(str(path)):
-        # Asked first: one whose ledger is being written cannot seem to be left over.
-        left = [suffix for suffix in _BESIDE if _exists(f"{path}{suffix}")]
-        missing = not _exists(str(path))
-    if missing and left:
-        raise LedgerDamaged(f"{path}: it is gone, and left {path.name}{left[0]} behind")
-    return missing
-
-
-def _temporary_prefix(path: Path) -> str:
-    # There may be other ledgers beside it, which others are beginning.
-    return f"{TEMPORARY_PREFIX}{path.name}-"
-
-
-def _create(path: Path) -> None:
-    """Begins a ledger, so that nobody ever sees half of one, and none that is there is replaced."""
-    descriptor, temporary = tempfile.mkstemp(prefix=_temporary_prefix(path), dir=path.parent)
-    try:
-        os.fchmod(descriptor, 0o644)
-        os.close(descriptor)
-        with contextlib.closing(_connected(f"{Path(temporary).as_uri()}?mode=rw", PATIENCE)) as connection:
-            _migrate(connection)
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
-    finally:
-        os.unlink(temporary)
-    sync_directory(path.parent)
-
-
-def _set_aside(path: Path) -> Path:
-    stamp = dt.datetime.now(dt.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    names = itertools.chain([stamp], (f"{stamp}-{number}" for number in itertools.count(2)))
-    targets = (path.with_name(f"{path.name}.damaged-{name}") for name in names)
-    aside = next(target for target in targets if not any(_exists(f"{target}{end}") for end in ("", *_BESIDE)))
-    # The ledger last: its successor must not meet a journal that is not its own.
-    for suffix in (*_BESIDE, ""):
-        if _exists(f"{path}{suffix}"):
-            os.replace(f"{path}{suffix}", f"{aside}{suffix}")
-    return aside
 
 
 def _entry(entry: t.Mapping[str, t.Any]) -> _Entry:

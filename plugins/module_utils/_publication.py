@@ -15,7 +15,8 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from ._ledger import Ledger, LedgerError, open_ledger, read_ledger, wrong_revision
+from ._ledger import Ledger, open_ledger, read_ledger, wrong_revision
+from ._ledger_file import LedgerError
 from ._names import to_ascii
 from ._policy_files import PREFIX, SUFFIX, bodies_by_domain, file_name, render_files
 from ._webroot import Change, changes, locked, read_files, remove_files, write_files

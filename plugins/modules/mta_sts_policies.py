@@ -135,7 +135,8 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import DocumentError, read_plan, told
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._garbage import few_collections
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import LedgerError, time_seconds
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import time_seconds
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger_file import LedgerError
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import DomainNameError
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import PolicyError
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy_files import policy_diff

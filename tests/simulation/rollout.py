@@ -11,7 +11,8 @@ import typing as t
 from dataclasses import replace
 
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._evidence import Evidence, Site
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import Ledger, LedgerError
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import Ledger
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger_file import LedgerError
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import make_plan
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy_files import describe_files, render_files
 from world import (

@@ -17,18 +17,20 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.postmaster.mta_sts.plugins.module_utils import _ledger
+from ansible_collections.postmaster.mta_sts.plugins.module_utils import _ledger, _ledger_file
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import (
     FOUND_LIMIT,
-    MIGRATIONS,
     REMEMBERED,
     Ledger,
-    LedgerDamaged,
-    LedgerError,
     open_ledger,
     read_ledger,
     time_seconds,
     time_text,
+)
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger_file import (
+    MIGRATIONS,
+    LedgerDamaged,
+    LedgerError,
 )
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, policy_id, render_policy
 
@@ -575,7 +577,7 @@ def test_a_newer_ledger_is_left_alone(path: Path) -> None:
 
 def test_an_older_ledger_is_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     newer = (*MIGRATIONS, ("ALTER TABLE policies ADD COLUMN note TEXT", "UPDATE state SET revision = 1000"))
-    monkeypatch.setattr(_ledger, "MIGRATIONS", newer)
+    monkeypatch.setattr(_ledger_file, "MIGRATIONS", newer)
     before = path.read_bytes()
     assert read_ledger(path)["revision"] == 1000
     assert path.read_bytes() == before
@@ -589,7 +591,7 @@ def test_an_older_ledger_is_brought_up_to_date(path: Path, monkeypatch: pytest.M
 
 
 def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_ledger, "MIGRATIONS", (*MIGRATIONS, ("DELETE FROM policies", "nonsense")))
+    monkeypatch.setattr(_ledger_file, "MIGRATIONS", (*MIGRATIONS, ("DELETE FROM policies", "nonsense")))
     with pytest.raises(LedgerError, match=f"{path}: .*nonsense"):
         Ledger(path)
     monkeypatch.undo()
