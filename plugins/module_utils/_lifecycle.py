@@ -17,10 +17,11 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ._history import DAY, History, Outstanding, Served, forgotten
+from ._case import Case, id_of, in_caches
+from ._history import History, Served
 from ._hold import HOLD_KINDS, Hold
-from ._inventory import DEFAULT_MAX_AGE, SHORT_MAX_AGE, Desired
-from ._names import mx_matches
+from ._inventory import SHORT_MAX_AGE, Desired
+from ._mx_patterns import holds_of_mx, kept_patterns, mx_failures
 from ._observed import ADDRESS_ELSEWHERE, ADDRESS_MISSING, ADDRESS_OURS, Observed
 from ._obstacle import holds_before_proof, holds_of_proof, may_ask_for_certificate, notes
 from ._policy import Policy, PolicyError, policy_id, render_policy
@@ -36,11 +37,8 @@ REMOVE = "remove"
 TESTING = "testing"
 READY = "ready"
 RECORD_GONE = "record-gone"
-UNNEEDED = "unneeded "
 
 STAGES = {"testing": "testing", "enforce": "enforcing", "none": "none"}
-# So many patterns of one policy may stay: what others publish is not bounded otherwise.
-KEPT_LIMIT: t.Final = 400
 # Ids that were derived as ours are.
 _OUR_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -85,61 +83,13 @@ def decide(desired: Desired, history: History, observed: t.Optional[Observed], n
         return Decision("pending", current[0] if current else None, history.frozen, now)
     past, found = history.with_found(observed.policy, now, elsewhere=observed.address == ADDRESS_ELSEWHERE)
     step = _withdraw if desired.state == "absent" else _publish
-    return step(_Case(desired, past, observed, now, found))
-
-
-@dataclass(frozen=True)
-class _Case:
-    """All that a decision is made from."""
-
-    desired: Desired
-    past: History
-    observed: Observed
-    now: dt.datetime
-    found: t.Optional[Served]
-
-    @property
-    def after_unknown(self) -> bool:
-        """Somebody announced a policy, and nothing is known of it."""
-        known = any(not served.interrupted for served in self.past.served)
-        return not known and bool(self.observed.records)
-
-    @property
-    def published(self) -> tuple[Policy, ...]:
-        """What senders get now or, while DNS announces what nobody serves, what it was."""
-        current, announced = self.past.current(self.now), self.observed.record_id
-        if current or announced is None:
-            return current
-        policies = dict.fromkeys(served.policy for served in self.past.served)
-        known = tuple(policy for policy in policies if _id_of(policy) == announced)
-        return known or self.past.last(self.now)
-
-    @property
-    def outstanding(self) -> tuple[Outstanding, ...]:
-        max_age = max(self.desired.max_age, DEFAULT_MAX_AGE)
-        lost = self.after_unknown or (self.past.unaware and bool(self.observed.records))
-        unknown = (forgotten(self.now, max_age),) if lost else ()
-        return self.past.outstanding(self.now, max_age) + unknown
-
-    def lasting(self, condition: str, holds: t.Optional[bool]) -> t.Optional[dt.datetime]:
-        """Since when a condition has held; C(holds) is none where that cannot be told now, and nothing changes."""
-        if holds is False:
-            return None
-        return self.past.conditions.get(condition, self.now if holds else None)
-
-
-def _id_of(policy: Policy) -> t.Optional[str]:
-    """The id of a policy; none for one of others that is too large for us."""
-    try:
-        return policy_id(render_policy(policy))
-    except PolicyError:
-        return None
+    return step(Case(desired, past, observed, now, found))
 
 
 # --- publishing -------------------------------------------------------------------------------------------
 
 
-def _publish(case: _Case) -> Decision:
+def _publish(case: Case) -> Decision:
     desired, observed, now = case.desired, case.observed, case.now
     standing = holds_before_proof(desired, observed)
     if observed.records is None and not case.past.current(now):
@@ -191,48 +141,7 @@ def _wanted_policy(desired: Desired, mode: str = "", mx: tuple[str, ...] = ()) -
     return policy
 
 
-def kept_patterns(case: _Case) -> tuple[tuple[str, ...], dict[str, dt.datetime], tuple[Hold, ...]]:
-    """The patterns that the inventory no longer names and that stay, with the conditions and holds they come with.
-
-    A pattern stays until no sender can find an MX host of it in DNS, or in a cache (RFC 8461 8.3).
-    """
-    desired, observed, now = case.desired, case.observed, case.now
-    if desired.mode == "none":
-        return (), {}, ()
-    served = [pattern for policy in case.published for pattern in policy.mx[:KEPT_LIMIT]]
-    kept: list[str] = []
-    since: dict[str, dt.datetime] = {}
-    holds = []
-    for pattern in dict.fromkeys(served):
-        if pattern in desired.mx or (not pattern.startswith("*.") and mx_matches(pattern, desired.mx)):
-            continue
-        needed = None if observed.mx is None else _only_matched_by(pattern, observed.mx, desired.mx)
-        unneeded = case.lasting(UNNEEDED + pattern, None if needed is None else not needed)
-        if unneeded is not None:
-            since[UNNEEDED + pattern] = unneeded
-        gone = unneeded + _in_caches(observed.mx_ttl) if unneeded is not None else None
-        if gone is None or gone > now or needed is None:
-            kept.append(pattern)
-            where = f"{', '.join(needed)} is still in DNS" if needed else "it may still be in caches"
-            if needed is None:
-                where, gone = "DNS did not answer for the MX hosts", None
-            holds.append(Hold("mx-needed", f"the pattern {pattern} stays: {where}", gone))
-    return tuple(kept), since, tuple(holds)
-
-
-def _only_matched_by(pattern: str, hosts: t.Iterable[str], others: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(host for host in hosts if mx_matches(host, [pattern]) and not mx_matches(host, others))
-
-
-def _in_caches(ttl: int) -> dt.timedelta:
-    """How long an answer may be in caches; hardly any TTL is longer than a day, and many are told too short.
-
-    Resolvers keep nothing for longer than a week, whatever they are told.
-    """
-    return min(max(dt.timedelta(seconds=ttl), DAY), 7 * DAY)
-
-
-def mode_to_serve(case: _Case, mx: tuple[str, ...]) -> tuple[str, tuple[Hold, ...], dict[str, dt.datetime]]:
+def mode_to_serve(case: Case, mx: tuple[str, ...]) -> tuple[str, tuple[Hold, ...], dict[str, dt.datetime]]:
     """The mode that may be served with these patterns, why it is not the desired one, and the conditions.
 
     The mode is empty where none may be served.
@@ -254,7 +163,7 @@ def mode_to_serve(case: _Case, mx: tuple[str, ...]) -> tuple[str, tuple[Hold, ..
     known = {name: time for name, time in since.items() if time is not None}
     if desired.mode != "testing" and _may_enforce_unseen(case):
         # The patterns are forgotten, too: also those that were kept for an MX set that is still in caches.
-        until = known[READY] + _in_caches(observed.mx_ttl) if READY in known else None
+        until = known[READY] + in_caches(observed.mx_ttl) if READY in known else None
         decided = desired.mode == "enforce" and _is_forgotten(case) and not unready
         if decided and (not desired.gate or (until is not None and until <= case.now)):
             return "enforce", (), known
@@ -269,17 +178,17 @@ def mode_to_serve(case: _Case, mx: tuple[str, ...]) -> tuple[str, tuple[Hold, ..
     return "testing" if missing or wanted == "testing" else "enforce", missing, known
 
 
-def was_enforcing(case: _Case) -> bool:
+def was_enforcing(case: Case) -> bool:
     """Whether the domain enforces: P6, what enforces is never taken back because of what is seen."""
     if any(policy.mode == "enforce" for policy in case.published):
         return True
     # Ids are hashes, so DNS remembers a policy even where no ledger does.
     enforcing = _wanted_policy(case.desired, "enforce")
     announced = enforcing is not None and case.observed.record_id == policy_id(render_policy(enforcing))
-    return announced and not any(case.observed.record_id == _id_of(one.policy) for one in case.past.served)
+    return announced and not any(case.observed.record_id == id_of(one.policy) for one in case.past.served)
 
 
-def _may_enforce_unseen(case: _Case) -> bool:
+def _may_enforce_unseen(case: Case) -> bool:
     """Whether a policy is announced of which nothing can be known now: it may be one that enforces."""
     elsewhere = (
         case.after_unknown and case.observed.record_id is not None and case.observed.address == ADDRESS_ELSEWHERE
@@ -287,7 +196,7 @@ def _may_enforce_unseen(case: _Case) -> bool:
     return elsewhere or _is_forgotten(case)
 
 
-def _is_forgotten(case: _Case) -> bool:
+def _is_forgotten(case: Case) -> bool:
     """Whether a policy is announced that nobody remembers, and that was ours.
 
     It is one of ours, or of somebody whom we took it over from in a run that died.
@@ -308,12 +217,12 @@ def _is_testing_in_the_wild(observed: Observed) -> t.Optional[bool]:
         return None
     if observed.record_id is None or observed.policy is None or observed.policy.mode != "testing":
         return False
-    announced = observed.record_id == _id_of(observed.policy)
+    announced = observed.record_id == id_of(observed.policy)
     # Served, but senders are not told yet: no reason to begin, and none to begin anew.
     return True if announced or _OUR_ID.fullmatch(observed.record_id) is None else None
 
 
-def testing_period(case: _Case, since: t.Mapping[str, dt.datetime]) -> tuple[Hold, ...]:
+def testing_period(case: Case, since: t.Mapping[str, dt.datetime]) -> tuple[Hold, ...]:
     """The hold of a domain that was not tested for long enough.
 
     The period begins when DNS is seen to announce the policy. Within it the MX hosts must have been ready for as
@@ -326,52 +235,16 @@ def testing_period(case: _Case, since: t.Mapping[str, dt.datetime]) -> tuple[Hol
         return (Hold("testing-period", f"{days} days of testing begin when the policy is seen announced"),)
     until = since[TESTING] + dt.timedelta(days=days)
     if READY in since:
-        until = max(until, since[READY] + _in_caches(case.observed.mx_ttl))
+        until = max(until, since[READY] + in_caches(case.observed.mx_ttl))
     if until <= case.now:
         return ()
     return (Hold("testing-period", f"testing period of {days} days", until),)
 
 
-def mx_failures(mx: t.Iterable[str], observed: Observed) -> tuple[str, ...]:
-    """Why senders would refuse MX hosts of the domain under a policy of these patterns (RFC 8461 4.1, 4.2)."""
-    if observed.mx is None:
-        return ("DNS did not answer for the MX hosts",)
-    if not observed.mx:
-        return ("the domain has no MX record that names a host",)
-    patterns = tuple(mx)
-    unmatched = [
-        f"{host} is matched by no pattern of the policy" for host in observed.mx if not mx_matches(host, patterns)
-    ]
-    return (*unmatched, *observed.mx_failures)
-
-
-def holds_of_mx(case: _Case, mx: tuple[str, ...], *, enforces: bool) -> tuple[Hold, ...]:
-    """When an MX host may come into DNS, and which have come too early.
-
-    A sender refuses a host that the policy it holds does not name, whatever is served now (RFC 8461 8.3).
-    """
-    enforced = [one for one in case.outstanding if one.enforces]
-    live = case.observed.mx or ()
-    holds = []
-    for host in live:
-        refusing = [one.expires for one in enforced if one.policy is not None and not one.accepts(host)]
-        # Of one that the policy itself does not name, mx-failing tells.
-        if refusing and (not enforces or mx_matches(host, mx)):
-            holds.append(Hold("mx-early", f"{host} is in DNS, and senders may hold a policy without it", max(refusing)))
-    for pattern in case.desired.mx:
-        refusing = [one.expires for one in enforced if not one.accepts(pattern)]
-        # Of a '*.' pattern more hosts may come than those that are there.
-        if refusing and pattern not in live:
-            holds.append(
-                Hold("mx-new", f"put {pattern} into DNS only then: senders may hold policies without it", max(refusing))
-            )
-    return tuple(holds)
-
-
 # --- withdrawing ------------------------------------------------------------------------------------------
 
 
-def _withdraw(case: _Case) -> Decision:
+def _withdraw(case: Case) -> Decision:
     """RFC 8461 8.3: mode none, until no other policy is left with any sender; then the record; then the rest."""
     desired, past, observed, now = case.desired, case.past, case.observed, case.now
     current = past.current(now)
@@ -390,7 +263,7 @@ def _withdraw(case: _Case) -> Decision:
         "after_unknown": observed.records != (),
         "conditions": {**reports.conditions, **({} if since is None else {RECORD_GONE: since})},
     }
-    told = any(policy.mode == "none" and observed.record_id == _id_of(policy) for policy in current)
+    told = any(policy.mode == "none" and observed.record_id == id_of(policy) for policy in current)
     if older or (observed.records and not told):
         until = max([one.expires for one in older], default=None)
         blocking = standing or holds_of_proof(policy, observed)
@@ -402,7 +275,7 @@ def _withdraw(case: _Case) -> Decision:
         )  # fmt: skip
     if observed.records is None or (observed.records and observed.foreign_records and not desired.replace_foreign):
         return Decision("pending", policy, standing, now, serve=bool(current), **common)
-    gone = (since or now) + _in_caches(observed.record_ttl)
+    gone = (since or now) + in_caches(observed.record_ttl)
     # A host that serves another policy by now was told to by another run: the domain is not leaving any more.
     differing = observed.proof.differing if observed.proof else ()
     if observed.records and differing:
@@ -420,7 +293,7 @@ def _withdraw(case: _Case) -> Decision:
     return Decision(stage, None, left, now, remove=True, tlsrpt=reports.uris, **common)
 
 
-def _policy_to_leave_with(case: _Case) -> Policy:
+def _policy_to_leave_with(case: Case) -> Policy:
     """Mode none, with the mx lines that were served: several senders refuse one without."""
     patterns = case.desired.mx or tuple(
         dict.fromkeys(pattern for served in case.past.served for pattern in served.policy.mx)

@@ -16,14 +16,16 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils import (
     _evidence,
     _history,
     _lifecycle,
+    _mx_patterns,
     _plan,
     _reported,
     _wanted_records,
 )
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._case import Case
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._history import History, Outstanding
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import DEFAULT_MAX_AGE, Desired
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import Ledger
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._lifecycle import Decision, _Case
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._lifecycle import Decision
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._observed import Observed
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy_files import bodies_by_domain, render_files
@@ -35,10 +37,10 @@ A_DAY = dt.timedelta(days=1)
 # Of what, which name, and what stands there instead.
 Patch = tuple[object, str, object]
 
-CASE_OUTSTANDING = t.cast("property", _Case.__dict__["outstanding"]).fget
+CASE_OUTSTANDING = t.cast("property", Case.__dict__["outstanding"]).fget
 CURRENT, OUTSTANDING = History.current, History.outstanding
-KEPT_PATTERNS, TESTING_PERIOD = _lifecycle.kept_patterns, _lifecycle.testing_period
-MX_FAILURES, WAS_ENFORCING = _lifecycle.mx_failures, _lifecycle.was_enforcing
+KEPT_PATTERNS, MX_FAILURES = _mx_patterns.kept_patterns, _mx_patterns.mx_failures
+TESTING_PERIOD, WAS_ENFORCING = _lifecycle.testing_period, _lifecycle.was_enforcing
 LEAVE_WITH, WITHDRAW = _lifecycle._policy_to_leave_with, _lifecycle._withdraw
 WITH_FOUND = History.with_found
 HISTORY_OF = _evidence.Histories.of
@@ -55,7 +57,7 @@ def returning(value: t.Any) -> t.Callable[..., t.Any]:
 # --- what senders may hold --------------------------------------------------------------------------------
 
 
-def outstanding_where(keep: t.Callable[[_Case, Outstanding], bool]) -> property:
+def outstanding_where(keep: t.Callable[[Case, Outstanding], bool]) -> property:
     assert CASE_OUTSTANDING is not None
     return property(lambda case: tuple(one for one in CASE_OUTSTANDING(case) if keep(case, one)))
 
@@ -98,35 +100,39 @@ def entry_of_a_ledger_that_knows(desired: Desired, decision: Decision, observed:
 # --- decisions --------------------------------------------------------------------------------------------
 
 
+def in_caches_for(period: dt.timedelta) -> list[Patch]:
+    return [(where, "in_caches", returning(period)) for where in (_lifecycle, _mx_patterns)]
+
+
 def with_empty_caches(function: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
     """The function, for which no answer stays in any cache."""
 
     def mutant(*args: t.Any) -> t.Any:
-        with broken([(_lifecycle, "_in_caches", returning(NO_TIME))]):
+        with broken(in_caches_for(NO_TIME)):
             return function(*args)
 
     return mutant
 
 
-def patterns_of_dns(case: _Case) -> tuple[tuple[str, ...], dict[str, dt.datetime], tuple[t.Any, ...]]:
+def patterns_of_dns(case: Case) -> tuple[tuple[str, ...], dict[str, dt.datetime], tuple[t.Any, ...]]:
     return tuple(host for host in case.observed.mx or () if host not in case.desired.mx), {}, ()
 
 
-def was_enforcing_and_is_ready(case: _Case) -> bool:
+def was_enforcing_and_is_ready(case: Case) -> bool:
     return WAS_ENFORCING(case) and not MX_FAILURES(case.desired.mx, case.observed)
 
 
-def leave_with_what_is_served(case: _Case) -> Policy:
+def leave_with_what_is_served(case: Case) -> Policy:
     current = case.past.current(case.now)
     return current[0] if current else LEAVE_WITH(case)
 
 
-def withdraw_all_at_once(case: _Case) -> Decision:
+def withdraw_all_at_once(case: Case) -> Decision:
     decision = WITHDRAW(case)
     return replace(decision, serve=False, remove=True) if decision.record == _lifecycle.REMOVE else decision
 
 
-def lasting_whatever_happens(self: _Case, condition: str, holds: t.Optional[bool]) -> t.Optional[dt.datetime]:
+def lasting_whatever_happens(self: Case, condition: str, holds: t.Optional[bool]) -> t.Optional[dt.datetime]:
     return self.past.conditions.get(condition, self.now if holds else None)
 
 
@@ -196,7 +202,7 @@ MUTANTS: dict[str, list[Patch]] = {
     "what senders hold expires at once": [(_history, "expiry", lambda fetched, _max_age: fetched)],
     "what is not served any more is held by nobody": [(History, "outstanding", outstanding_of_what_is_there)],
     "what nobody remembers is held by nobody": [
-        (_Case, "outstanding", outstanding_where(lambda _case, one: one.policy is not None))
+        (Case, "outstanding", outstanding_where(lambda _case, one: one.policy is not None))
     ],
     "a ledger that was lost knew nothing": [(_plan, "_entry", entry_of_a_ledger_that_knows)],
     "a policy host that knows nothing lost nothing": [(_evidence.Histories, "of", history_of_the_aware)],
@@ -210,7 +216,7 @@ MUTANTS: dict[str, list[Patch]] = {
         (_lifecycle, "kept_patterns", with_empty_caches(KEPT_PATTERNS))
     ],
     "patterns are those of DNS": [(_lifecycle, "kept_patterns", patterns_of_dns)],
-    "the TTL of the MX record does not matter": [(_lifecycle, "_in_caches", returning(A_DAY))],
+    "the TTL of the MX record does not matter": in_caches_for(A_DAY),
     "new MX hosts may come at once": [(_lifecycle, "holds_of_mx", returning(()))],
     "there is no testing period": [(_lifecycle, "testing_period", returning(()))],
     "old MX sets are in no cache when it is enforced": [
@@ -223,9 +229,9 @@ MUTANTS: dict[str, list[Patch]] = {
     "whatever failed was refused": [(_reported, "is_refused", returning(True))],
     "what fails is taken back to testing": [(_lifecycle, "was_enforcing", was_enforcing_and_is_ready)],
     "what is tried or withdrawn lasts": [(_lifecycle, "SHORT_MAX_AGE", DEFAULT_MAX_AGE)],
-    "what was interrupted goes on": [(_Case, "lasting", lasting_whatever_happens)],
+    "what was interrupted goes on": [(Case, "lasting", lasting_whatever_happens)],
     "a record goes at once": [
-        (_Case, "outstanding", outstanding_where(lambda case, _one: case.desired.state != "absent"))
+        (Case, "outstanding", outstanding_where(lambda case, _one: case.desired.state != "absent"))
     ],
     "nobody is told that a domain leaves": [(_lifecycle, "_policy_to_leave_with", leave_with_what_is_served)],
     "what hosts serve by now does not keep a record": [(_evidence, "_proof", proof_without_other_policies)],

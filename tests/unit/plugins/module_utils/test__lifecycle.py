@@ -19,10 +19,10 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._lifecycle impo
     RECORD_GONE,
     REMOVE,
     TESTING,
-    UNNEEDED,
     Decision,
     decide,
 )
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._mx_patterns import UNNEEDED
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._observed import Observed, Proof
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, policy_id, render_policy
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._reported import Refused, Told
