@@ -16,7 +16,7 @@ import typing as t
 
 from ._finding import printable
 from ._names import DomainNameError, to_ascii
-from ._probe.dns import parse_server
+from ._probe.server import parse_server
 
 try:
     import dkim

@@ -18,8 +18,10 @@ try:
 except ImportError:  # reported by the module, which needs it
     pass
 
+from ._probe.answer import DnsFailure
 from ._probe.dane import tlsa_name
-from ._probe.dns import DnsFailure, Lookup, resolve_server
+from ._probe.dns import Lookup
+from ._probe.server import resolve_server
 from ._record_sets.answers import read
 from ._record_sets.authorities import LOOK_SECONDS, Authorities
 from ._record_sets.record_set import InputError, ServerError, SetError, parse_name

@@ -199,12 +199,9 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._garbage import
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import DomainNameError, to_ascii
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.connect import Reach, local_addresses
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.dns import (
-    parse_server,
-    resolve_server,
-)
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.proof import prove
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.sender import Settings, observe
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.server import parse_server, resolve_server
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.workers import ProgressFile, keep_quiet
 
 try:

@@ -17,16 +17,18 @@ import dns.resolver
 import dns.rrset
 import pytest
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe import message
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.dns import (
-    ADDRESS_LIMIT,
-    CONCURRENT,
-    SILENCES,
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.answer import (
     Answer,
     CaaProperty,
     DnsBogus,
     DnsFailure,
-    Lookup,
     Tlsa,
+)
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.dns import (
+    ADDRESS_LIMIT,
+    CONCURRENT,
+    SILENCES,
+    Lookup,
 )
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.message import CHAIN
 from bind import Named, free_port

@@ -13,7 +13,7 @@ import hashlib
 import typing as t
 
 from .._names import mx_matches
-from .dns import Tlsa
+from .answer import Tlsa
 from .tls import Certificate
 
 try:

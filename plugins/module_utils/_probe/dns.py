@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import os
-import socket
 import typing as t
 from collections import Counter
 
+from .answer import Answer, CaaProperty, DnsBogus, DnsFailure, Found, Tlsa, caa_property, found_in, texts
 from .message import (
     AA,
     AAAA,
@@ -30,25 +29,21 @@ from .message import (
     RA,
     RD,
     SERVFAIL,
-    SOA,
     TLSA,
     TXT,
     A,
-    MessageError,
     Reply,
-    follow,
     is_below,
     parent,
     to_text,
     to_wire,
 )
+from .server import system_resolvers
 from .transport import Server, Silence, Transport
 
-try:
+# Its absence is reported by the modules, which need it.
+with contextlib.suppress(ImportError):
     import dns.rcode
-    import dns.resolver
-except ImportError:  # reported by the modules, which need it
-    pass
 
 # More addresses than this tell nothing more about a name, and nobody may make a probe work without end.
 ADDRESS_LIMIT = 16
@@ -69,58 +64,6 @@ _TYPES = {A: "A", NS: "NS", MX: "MX", TXT: "TXT", AAAA: "AAAA", TLSA: "TLSA", CA
 # In place of a server: not those that are asked first, whatever they are.
 _RESOLVERS = "resolvers"
 
-Strings = tuple[str, ...]
-
-
-class DnsFailure(Exception):
-    """DNS did not answer: time-out, SERVFAIL, refusal. It does not mean that a name has no records."""
-
-
-class DnsBogus(DnsFailure):
-    """There is an answer, but the resolver does not give it, as DNSSEC validation fails."""
-
-
-class Answer(t.NamedTuple):
-    """One record set, or that there is none.
-
-    The C(ttl) is as DNS answered, which of a resolver is what is left of it. C(secure) means that the resolver has
-    validated the answer, and C(alias) is the name that a chain of CNAMEs ends at. Where there is nothing, C(zone) is
-    the one that says so, if it was told.
-    """
-
-    records: tuple[t.Any, ...]
-    ttl: t.Optional[int]
-    secure: bool
-    alias: str
-    zone: str = ""
-
-
-class Tlsa(t.NamedTuple):
-    """RFC 6698 2.1."""
-
-    usage: int
-    selector: int
-    matching: int
-    data: bytes
-
-
-class CaaProperty(t.NamedTuple):
-    """RFC 8659 4.1; the tag in lower case."""
-
-    flags: int
-    tag: str
-    value: str
-
-
-class _Found(t.NamedTuple):
-    """An L(Answer) as it travels; the C(zone) is that of the SOA record that came in place of records."""
-
-    data: list[t.Any]
-    ttl: t.Optional[int]
-    secure: bool
-    alias: bytes
-    zone: bytes
-
 
 class _Refusal(Exception):
     """The last of the servers said that it has no answer, or no connection to it was possible."""
@@ -129,44 +72,6 @@ class _Refusal(Exception):
         super().__init__(text)
         # A resolver that said SERVFAIL.
         self.server = server
-
-
-def parse_server(text: str) -> Server:
-    """C(address), C(address:port) or C([v6]:port) as address and port. Raises ValueError."""
-    address, port = text, "53"
-    if text.startswith("["):
-        address, _bracket, rest = text[1:].partition("]")
-        port = rest.lstrip(":") or port
-    elif text.count(":") == 1:
-        address, _colon, port = text.partition(":")
-    try:
-        ipaddress.ip_address(address)
-        if not 0 < int(port) < 65536:
-            raise ValueError
-    except ValueError:
-        raise ValueError(f"{text!r} is not an IP address with an optional port") from None
-    return address, int(port)
-
-
-def resolve_server(text: str) -> Server:
-    """As L(parse_server), for a server that may be given by its name. Raises ValueError."""
-    try:
-        return parse_server(text)
-    except ValueError:
-        name, _colon, port = text.partition(":")
-    try:
-        return str(socket.getaddrinfo(name, int(port or 53), type=socket.SOCK_DGRAM)[0][4][0]), int(port or 53)
-    except (OSError, ValueError):
-        raise ValueError(f"the name server {text!r} is neither an address nor a name that resolves") from None
-
-
-def system_resolvers() -> list[Server]:
-    """Raises ValueError when the system has none."""
-    try:
-        found = dns.resolver.Resolver()
-    except dns.resolver.NoResolverConfiguration as error:
-        raise ValueError(f"this system has no DNS resolver, and none was given: {error}") from None
-    return [(str(address), found.port) for address in found.nameservers]
 
 
 class Lookup:
@@ -195,21 +100,21 @@ class Lookup:
         self._transport = Transport(sources)
         self._silences: Counter[Server] = Counter()
         self._turns = asyncio.Semaphore(CONCURRENT)
-        self._answers: dict[tuple[str, int, str], asyncio.Task[_Found]] = {}
+        self._answers: dict[tuple[str, int, str], asyncio.Task[Found]] = {}
 
     async def txt(self, name: str) -> Answer:
         """The TXT records of a name, each as its strings. Raises L(DnsFailure), as all of these do."""
-        return _texts(await self._ask(name, TXT))
+        return texts(await self._ask(name, TXT))
 
     async def txt_at(self, server_address: str, name: str) -> Answer:
         """As L(txt), but what that very name server has, which is refused where it is not its to say."""
-        return _texts(await self._ask(name, TXT, server_address))
+        return texts(await self._ask(name, TXT, server_address))
 
     async def mx(self, name: str) -> Answer:
         """The MX hosts of a name by preference; the null MX of RFC 7505 is an empty name."""
         found = await self._ask(name, MX)
         hosts = (host for _preference, host in sorted((number, to_text(wire)) for number, wire in found.data))
-        return _answer(found, tuple(dict.fromkeys(hosts)))
+        return found.answer(tuple(dict.fromkeys(hosts)))
 
     async def addresses(self, name: str) -> Answer:
         """The IPv4 and IPv6 addresses of a name, secure if both answers are."""
@@ -218,13 +123,13 @@ class Lookup:
         times = [found.ttl for found in (four, six) if found.ttl is not None]
         records = tuple(sorted({*four.data, *six.data}))[:ADDRESS_LIMIT]
         secure = four.secure and six.secure
-        alias, zones = _alias(four) or _alias(six), {_zone(four), _zone(six)}
+        alias, zones = four.alias_name or six.alias_name, {four.zone_name, six.zone_name}
         return Answer(records, min(times, default=None), secure, alias, zones.pop() if len(zones) == 1 else "")
 
     async def tlsa(self, name: str) -> Answer:
         """The TLSA records of a name."""
         found = await self._ask(name, TLSA)
-        return _answer(found, tuple(Tlsa(data[0], data[1], data[2], data[3:]) for data in found.data))
+        return found.answer(tuple(Tlsa(data[0], data[1], data[2], data[3:]) for data in found.data))
 
     async def caa(self, name: str) -> tuple[str, tuple[CaaProperty, ...]]:
         """The CAA properties that hold for a name, and the name at which they stand (RFC 8659 3)."""
@@ -232,7 +137,7 @@ class Lookup:
         for _label in range(ZONES_ABOVE):
             found = await self._ask(to_text(wire), CAA)
             if found.data:
-                return to_text(wire), tuple(map(_caa_property, found.data[:CAA_LIMIT]))
+                return to_text(wire), tuple(map(caa_property, found.data[:CAA_LIMIT]))
             wire = parent(wire)
             if not wire[0]:
                 break
@@ -245,7 +150,7 @@ class Lookup:
             found = await self._ask(to_text(wire), NS, server)
             # Where there is an alias there is no zone.
             if found.data and not found.alias:
-                return _answer(found, tuple(sorted(map(to_text, found.data))))
+                return found.answer(tuple(sorted(map(to_text, found.data))))
             if not wire[0]:
                 break
             above = found.zone and not found.alias and found.zone != wire and is_below(wire, found.zone)
@@ -258,12 +163,12 @@ class Lookup:
             task.cancel()
         self._transport.close()
 
-    async def _ask(self, name: str, rdtype: int, server: str = "") -> _Found:
+    async def _ask(self, name: str, rdtype: int, server: str = "") -> Found:
         task = self._task(name, rdtype, server)
         # Others may wait for the same, so whoever gives up does it for himself.
         return task.result() if task.done() else await asyncio.shield(task)
 
-    def _task(self, name: str, rdtype: int, server: str = "") -> asyncio.Task[_Found]:
+    def _task(self, name: str, rdtype: int, server: str = "") -> asyncio.Task[Found]:
         key = (name, rdtype, server)
         task = self._answers.get(key)
         if task is None:
@@ -272,7 +177,7 @@ class Lookup:
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
 
-    async def _named(self, name: str, rdtype: int, server: str) -> _Found:
+    async def _named(self, name: str, rdtype: int, server: str) -> Found:
         try:
             wire = _checked(name)
             if server == _RESOLVERS:
@@ -283,7 +188,7 @@ class Lookup:
         except DnsFailure as error:
             raise type(error)(f"{name} {_TYPES[rdtype]}: {error}") from None
 
-    async def _look_up(self, name: bytes, rdtype: int) -> _Found:
+    async def _look_up(self, name: bytes, rdtype: int) -> Found:
         # What TLSA records are worth only a resolver can tell, who validates them.
         if rdtype == TLSA:
             return await self._ask_resolvers(name, rdtype)
@@ -302,16 +207,16 @@ class Lookup:
     def _has_authorities(self) -> bool:
         return bool(self._authorities) or self._find_authorities
 
-    async def _ask_resolvers(self, name: bytes, rdtype: int) -> _Found:
+    async def _ask_resolvers(self, name: bytes, rdtype: int) -> Found:
         # One turn for each server that is asked, and none while others are waited for, who need one themselves.
         async with self._turns:
             reply = await self._resolve(name, rdtype)
-        found = _follow(reply, name, rdtype)
+        found = found_in(reply, name, rdtype)
         if not found.data and reply.rcode != NXDOMAIN and not reply.flags & RA and not found.zone:
             raise DnsFailure("the server that was asked is no resolver and does not know")
         return found
 
-    async def _ask_authorities(self, name: bytes, rdtype: int) -> t.Optional[_Found]:
+    async def _ask_authorities(self, name: bytes, rdtype: int) -> t.Optional[Found]:
         for server in await self._authorities_of(name):
             with contextlib.suppress(DnsFailure):
                 return await self._ask_one(name, rdtype, server)
@@ -327,7 +232,7 @@ class Lookup:
                     addresses += (await self._ask(server, A, _RESOLVERS)).data[:1]
         return [(address, self._authority_port) for address in addresses]
 
-    async def _ask_one(self, name: bytes, rdtype: int, server: Server) -> _Found:
+    async def _ask_one(self, name: bytes, rdtype: int, server: Server) -> Found:
         """What a name server says with authority."""
         async with self._turns:
             if self._silences[server] >= SILENCES:
@@ -338,7 +243,7 @@ class Lookup:
                 raise DnsFailure(str(error)) from None
         if not reply.flags & AA:
             raise DnsFailure(f"{server[0]} answers without authority")
-        return _follow(reply, name, rdtype)
+        return found_in(reply, name, rdtype)
 
     async def _resolve(self, name: bytes, rdtype: int) -> Reply:
         try:
@@ -396,41 +301,6 @@ def _checked(name: str) -> bytes:
         return to_wire(name)
     except ValueError as error:
         raise DnsFailure(str(error)) from None
-
-
-def _follow(reply: Reply, name: bytes, rdtype: int) -> _Found:
-    try:
-        end, data, ttl = follow(reply, name, rdtype)
-    except MessageError as error:
-        raise DnsFailure(str(error)) from None
-    # Nobody can say of a name that does not lie in his zone that it is not there.
-    zones = (record.owner for record in reply.authority if record.rdtype == SOA)
-    zone = next((zone for zone in zones if is_below(end, zone)), b"")
-    return _Found(data, ttl, bool(reply.flags & AD), b"" if end == name else end, zone)
-
-
-def _answer(found: _Found, records: tuple[t.Any, ...]) -> Answer:
-    return Answer(records, found.ttl, found.secure, _alias(found), _zone(found))
-
-
-def _texts(found: _Found) -> Answer:
-    # What stands for bytes that are no text must not pass for what a record may hold: backslashes would.
-    return _answer(found, tuple(tuple(part.decode("utf-8", "replace") for part in one) for one in found.data))
-
-
-def _caa_property(data: bytes) -> CaaProperty:
-    """Raises nothing: what is no text is made one."""
-    end = 2 + data[1]
-    return CaaProperty(data[0], data[2:end].decode("ascii", "replace").lower(), data[end:].decode("utf-8", "replace"))
-
-
-def _alias(found: _Found) -> str:
-    return to_text(found.alias) if found.alias else ""
-
-
-def _zone(found: _Found) -> str:
-    """The zone that has nothing at a name. Behind an alias it is that of another name, and to the root nobody adds."""
-    return to_text(found.zone) if found.zone[:1] > b"\0" and not found.data and not found.alias else ""
 
 
 def _words(error: Exception) -> str:

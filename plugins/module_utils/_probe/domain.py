@@ -25,7 +25,7 @@ from .._checks import (
 from .._finding import Finding
 from .._policy import Policy
 from .._record import STS_VERSION, TLSRPT_VERSION, StsRecord, TlsrptRecord, report_target
-from .dns import Answer, CaaProperty, DnsFailure
+from .answer import Answer, CaaProperty, DnsFailure
 from .https import Fetched, FetchFailure, fetch_policy, shake_hands
 from .means import Means
 from .mx import dns_finding

@@ -16,9 +16,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from .._finding import Finding
+from .answer import Answer, DnsBogus, DnsFailure, Tlsa
 from .connect import CONNECTIONS_TO_AN_MX_HOST, Reach
 from .dane import is_usable, matches, tlsa_name, tlsa_text
-from .dns import Answer, DnsBogus, DnsFailure, Tlsa
 from .means import Means
 from .smtp import SmtpFailure, probe_starttls
 from .tls import Document, Session, certificate_finding, findings_of_session

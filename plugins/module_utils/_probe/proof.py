@@ -15,8 +15,8 @@ import typing as t
 
 from .._finding import Finding
 from .._policy import Policy, policy_id, render_policy
+from .answer import DnsFailure
 from .connect import CONNECTIONS
-from .dns import DnsFailure
 from .https import FetchFailure, fetch_policy
 from .mx import dns_finding
 from .sender import Settings, lookup_of, probe_failure

@@ -22,8 +22,9 @@ from .._checks import TOLD_LIMIT, check_dane, check_id, check_mx, verdict_of
 from .._finding import ERROR, KINDS, Finding, printable, worst
 from .._policy import Policy, policy_id
 from .._record import report_target
+from .answer import DnsFailure
 from .connect import CONNECTIONS, Reach
-from .dns import DnsFailure, Lookup
+from .dns import Lookup
 from .domain import DomainProbe, Seen
 from .https import FetchFailure, shake_hands
 from .means import Means

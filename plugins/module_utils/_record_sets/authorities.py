@@ -21,7 +21,7 @@ try:
 except ImportError:  # reported by the modules, which need it
     pass
 
-from .._probe.dns import resolve_server
+from .._probe.server import resolve_server
 from .answers import Reading, answers_from_wildcard, find_zone, for_each, read
 from .record_set import InputError, RecordSet, ServerError, SetError, contents, same, shown
 from .server import CONNECTIONS, PIPELINED, Server

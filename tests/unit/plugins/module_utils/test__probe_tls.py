@@ -10,8 +10,8 @@ import hashlib
 import ssl
 
 import pytest
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.answer import Tlsa
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.dane import is_usable, matches, tlsa_text
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.dns import Tlsa
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.tls import (
     Certificate,
     Session,
