@@ -97,65 +97,69 @@ def page(results: Results) -> str:
 def goals(results: Results) -> list[list[str]]:
     """What the design wants, beside what was measured; of the largest number of domains."""
     one = {run["domains"]: run for run in results["rollouts"] if run["hosts"] == 1}
-    sizes = sorted(one)
-    run = one[sizes[-1]]
+    largest, smallest = one[max(one)], one[min(one)]
+    tenth = one[sorted(one)[-2]] if len(one) > 1 else largest
+    return [
+        *_goals_of_rollouts(largest),
+        *_goals_of_many(results),
+        *_goals_of_one(smallest),
+        *_goals_beside_others(results, largest, tenth),
+    ]
+
+
+def _goals_of_rollouts(run: Results) -> list[list[str]]:
     cold, unchanged, change = (run[kind]["seconds"] for kind in ("cold", "unchanged", "change"))
     controller = max(run[kind]["controller_mib"] for kind in ("cold", "unchanged", "change", "verify"))
     host = max(run[kind]["host_mib"] for kind in ("cold", "unchanged", "change"))
-    kinds = ("cold", "unchanged")
-    each = results["looped"]["seconds_each"]
-    cheaper = min(each[kind] * run["domains"] / run[kind]["seconds"] for kind in kinds)
-    tenth = one[sizes[-2]] if len(sizes) > 1 else run
-    growth = max(run[kind]["seconds"] * tenth["domains"] / tenth[kind]["seconds"] / run["domains"] for kind in kinds)
+    verified = _rate({"domains": run["domains"], **run["verify"]})
     return [
-        _goal("cold rollout", cold, "under {:,.0f} s", 60 * sizes[-1] / 10000),
-        _goal("run with nothing to do", unchanged, "under {:,.0f} s", 30 * sizes[-1] / 10000),
+        _goal("cold rollout", cold, "under {:,.0f} s", 60 * run["domains"] / 10000),
+        _goal("run with nothing to do", unchanged, "under {:,.0f} s", 30 * run["domains"] / 10000),
         _goal("one domain changed", change, "at most {:,.1f} s: 2 s more than nothing", unchanged + 2),
-        _goal(
-            "verify, domains a second",
-            _rate({"domains": run["domains"], **run["verify"]}),
-            "at least {:,.0f}",
-            500,
-            least=True,
-        ),
+        _goal("verify, domains a second", verified, "at least {:,.0f}", 500, least=True),
         _goal("memory of the controller", controller, "under {:,.0f} MiB", 1024),
         _goal("memory of a policy host", host, "under {:,.0f} MiB", 1024),
-        _goal(
-            f"memory to decide about {results['many']['domains']:,} domains, and to publish",
-            max(done["controller_mib"] for done in (*results["many"]["decided"], results["many"]["published"])),
-            "under {:,.0f} MiB",
-            2048,
-        ),
-        _goal(
-            "reports read and added up, a second",
-            results["reports"]["reports"] / results["reports"]["seconds"],
-            "at least {:,.0f}",
-            2000,
-            least=True,
-        ),
-        _goal("memory to read and add up reports", results["reports"]["controller_mib"], "under {:,.0f} MiB", 1024),
-        *(
-            _goal(f"one domain, {text}", one[sizes[0]][kind]["seconds"], "under {:,.0f} s", 15)
-            for kind, text in (
-                ("cold", "cold, with the installation of nginx"),
-                ("cold_with_nginx", "cold, where nginx is there"),
-                ("unchanged", "nothing to do"),
-            )
-            if kind in one[sizes[0]]
-        ),
+    ]
+
+
+def _goals_of_many(results: Results) -> list[list[str]]:
+    many, reports = results["many"], results["reports"]
+    what = f"memory to decide about {many['domains']:,} domains, and to publish"
+    decided = max(done["controller_mib"] for done in (*many["decided"], many["published"]))
+    read = reports["reports"] / reports["seconds"]
+    return [
+        _goal(what, decided, "under {:,.0f} MiB", 2048),
+        _goal("reports read and added up, a second", read, "at least {:,.0f}", 2000, least=True),
+        _goal("memory to read and add up reports", reports["controller_mib"], "under {:,.0f} MiB", 1024),
+    ]
+
+
+def _goals_of_one(run: Results) -> list[list[str]]:
+    told = {
+        "cold": "cold, with the installation of nginx",
+        "cold_with_nginx": "cold, where nginx is there",
+        "unchanged": "nothing to do",
+    }
+    return [
+        _goal(f"one domain, {text}", run[kind]["seconds"], "under {:,.0f} s", 15)
+        for kind, text in told.items()
+        if kind in run
+    ]
+
+
+def _goals_beside_others(results: Results, run: Results, tenth: Results) -> list[list[str]]:
+    kinds = ("cold", "unchanged")
+    growth = max(run[kind]["seconds"] * tenth["domains"] / tenth[kind]["seconds"] / run["domains"] for kind in kinds)
+    each = results["looped"]["seconds_each"]
+    cheaper = min(each[kind] * run["domains"] / run[kind]["seconds"] for kind in kinds)
+    rows = [
         _goal(f"each domain, beside {tenth['domains']:,} domains", growth, "at most {:,.0f} times as much", 1),
         _goal("rollout, times cheaper than a role with loops", cheaper, "at least {:,.0f}", 500, least=True),
-        *(
-            _goal(
-                f"verify, times faster than checkdmarc, {row['milliseconds']} ms away",
-                _rate(row["verify"]) / _rate(row["checkdmarc"]),
-                "at least {:,.0f}",
-                20,
-                least=True,
-            )
-            for row in results["verification"]
-        ),
     ]
+    for row in results["verification"]:
+        text = f"verify, times faster than checkdmarc, {row['milliseconds']} ms away"
+        rows.append(_goal(text, _rate(row["verify"]) / _rate(row["checkdmarc"]), "at least {:,.0f}", 20, least=True))
+    return rows
 
 
 def _rate(done: Results) -> float:
