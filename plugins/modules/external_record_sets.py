@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: external_record_sets
 short_description: Look for DNS record sets that others publish, and write them down for them
-version_added: 0.2.0
+version_added: 0.1.0
 author: The postmaster.mta_sts authors (@postmaster-collections)
 description:
   - For record sets that somebody else puts into DNS, such as a repository of DNS as code, a web form or a colleague. Nothing

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: host_files
 short_description: Bring the directories and small files of a role to a host, all at once
-version_added: 0.2.0
+version_added: 0.1.0
 author: The postmaster.mta_sts authors (@postmaster-collections)
 description:
   - Does what M(ansible.builtin.file) and M(ansible.builtin.copy) with O(ansible.builtin.copy#module:content) do, for many

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mta_sts_ledger_info
 short_description: Tell which MTA-STS policies a policy host served from when to when
-version_added: 0.2.0
+version_added: 0.1.0
 author: The postmaster.mta_sts authors (@postmaster-collections)
 description:
   - Reads the ledger that M(postmaster.mta_sts.mta_sts_policies) keeps on a policy host. A sender may hold a policy for

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mta_sts_merge
 short_description: Put together what several probe hosts found
-version_added: 0.2.0
+version_added: 0.1.0
 author: The postmaster.mta_sts authors (@postmaster-collections)
 description:
   - Makes one results document of those of M(postmaster.mta_sts.mta_sts_verify) on hosts that shared the domains of a plan with

@@ -33,12 +33,10 @@ options:
     type: str
     choices: [policies, reports]
     default: policies
-    version_added: 0.2.0
   stamp:
     description:
       - Path of a file on the host that is touched whenever nginx has loaded its configuration, for RV(loaded).
     type: path
-    version_added: 0.2.0
 seealso:
   - module: postmaster.mta_sts.mta_sts_policies
 """
@@ -55,7 +53,6 @@ installed:
   description: Whether there is an nginx.
   type: bool
   returned: success
-  version_added: 0.2.0
 version:
   description: The version of nginx.
   type: str
@@ -89,7 +86,6 @@ loaded:
   description: Whether the site is there, and O(stamp) is newer than its files.
   type: bool
   returned: where it is installed
-  version_added: 0.2.0
 """
 
 import re

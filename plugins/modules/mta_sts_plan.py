@@ -63,14 +63,12 @@ options:
       - The file is no template, and values of Ansible Vault are not decrypted.
       - A key that an entry has twice is an error, as one of the two would be lost.
     type: path
-    version_added: 0.2.0
   domains_dest:
     description:
       - Where to write the entries, with their defaults, once they are found to be right.
       - Give it to later plans of the same run as O(domains_file), without O(defaults) and O(testing_days), so that all of them
         decide about the same inventory.
     type: path
-    version_added: 0.2.0
   begin:
     description:
       - Whether a run begins. Then what earlier runs left in the directory of O(dest) is removed first, as it says nothing of this run.
@@ -78,7 +76,6 @@ options:
         inventory they stay.
     type: bool
     default: false
-    version_added: 0.2.0
   defaults:
     description: Values that every entry of O(domains) or O(domains_file) has unless it says otherwise.
     type: dict
@@ -89,13 +86,11 @@ options:
       - With V(0) there is no such period.
     type: int
     default: 7
-    version_added: 0.2.0
   at:
     description:
       - The time to decide for, with its time zone, as in V(2026-11-23T10:00:00+00:00); by default the current time.
       - Give a later plan of the same run the RV(at) of the one that was carried out, so that both say the same.
     type: str
-    version_added: 0.2.0
   policy_hosts:
     description:
       - The policy hosts and, for each, the list of the public addresses at which senders reach it.
@@ -118,14 +113,12 @@ options:
         These are new domains, and those on the way to enforce or out, or with MX hosts that move.
     type: int
     default: 300
-    version_added: 0.2.0
   others_apply:
     description:
       - Whether the planned records are put into DNS by somebody else, from files that tell all of them.
       - The plan then names those that are in place, too, and no certificate before the name leads to the policy hosts.
     type: bool
     default: false
-    version_added: 0.2.0
   caa_identities:
     description:
       - The domain names that the certification authority takes for its own in CAA records (RFC 8659), as V(letsencrypt.org).
@@ -134,7 +127,6 @@ options:
     type: list
     elements: str
     default: []
-    version_added: 0.2.0
   served:
     description: Directory with one results document of M(postmaster.mta_sts.mta_sts_policies_info) per policy host.
     type: path
@@ -144,7 +136,6 @@ options:
       - If it is given and there is none of a policy host, what senders may hold is not known, and nothing is changed.
       - Without it, what O(served) says is all that is known of the past; waiting times are then longer.
     type: path
-    version_added: 0.2.0
   observed:
     description: Results document of M(postmaster.mta_sts.mta_sts_verify).
     type: path
@@ -163,7 +154,6 @@ options:
       - They lower nothing that enforces, and bring nothing sooner than it would come without them, since anybody can send a report.
       - Of what is no such document as much is left out; M(postmaster.mta_sts.mta_sts_report) tells of it.
     type: path
-    version_added: 0.2.0
   dest:
     description: Where to write the plan document.
     type: path
@@ -203,7 +193,6 @@ at:
   type: str
   returned: success
   sample: '2026-11-23T10:00:00+00:00'
-  version_added: 0.2.0
 stages:
   description: How many domains are in which stage.
   type: dict
@@ -215,7 +204,6 @@ report_days:
   type: int
   returned: success
   sample: 7
-  version_added: 0.2.0
 orphans:
   description: Domains that the policy hosts serve and the inventory does not name, at most 20 of them.
   type: list

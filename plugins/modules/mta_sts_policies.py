@@ -73,7 +73,6 @@ options:
       - Given it, nothing is done if the ledger is not as it was when the plan was made, because another rollout has been
         here since.
     type: str
-    version_added: 0.2.0
   directory:
     description: Where the policies lie, one file C(mta-sts.<domain>.txt) each. The directory must exist.
     type: path
@@ -85,7 +84,6 @@ options:
       - What changes in the ledger alone does not make the task changed.
     type: path
     default: /var/lib/mta-sts/ledger.sqlite3
-    version_added: 0.2.0
   results:
     description: Path on the controller where RV(published) is written as a document instead of being returned.
     type: path
@@ -118,7 +116,6 @@ ledger:
   description: What was wrong with the ledger, if it was damaged and had to be set aside. Otherwise empty.
   type: str
   returned: success
-  version_added: 0.2.0
   sample: ''
 published:
   description: The names of all policy hosts' sites that are in the directory after the call, given or not.

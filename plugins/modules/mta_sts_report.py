@@ -57,28 +57,24 @@ options:
         They are shown first, and the task fails.
     type: dict
     default: {}
-    version_added: 0.2.0
   probe_troubles:
     description:
       - Hosts that did not look at their share of the domains in a rollout, or did not prove it, each with a text that says why.
         They are shown, and the task fails.
     type: dict
     default: {}
-    version_added: 0.2.0
   reports:
     description:
       - Directory with one results document of M(postmaster.mta_sts.tlsrpt_report_info) per host where reports arrive.
       - The report then has for each domain, in the last 14 of the days that they tell of, how many sessions succeeded and failed, who says
         so, and what failed where. With more than 100,000 days of all domains together, only for domains in which something failed.
     type: path
-    version_added: 0.2.0
   report_troubles:
     description:
       - Hosts whose reports were not read, each with a text that says why. They are shown, and the task fails.
       - Likewise, of a document of O(reports) that is damaged, the rest is used.
     type: dict
     default: {}
-    version_added: 0.2.0
   dest:
     description: Where to write the report.
     type: path
@@ -89,7 +85,6 @@ options:
       - It is one HTML file that needs no network and loads nothing. What the page's policy does not allow is not run, so a
         name or a banner in it can do nothing either.
     type: path
-    version_added: 0.2.0
   metrics:
     description:
       - Where to write metrics in Prometheus's text format. The file is replaced in one step, and everybody may read it.
@@ -97,7 +92,6 @@ options:
         verification need a file each there, and share no series.
       - In check mode it is left as it is, as nothing was done.
     type: path
-    version_added: 0.2.0
   fail_on_pending:
     description:
       - Whether the task fails in a rollout when somebody has to do something. The report comes first.
@@ -114,7 +108,6 @@ options:
     type: str
     choices: [broken, error, warning, notice, never]
     default: broken
-    version_added: 0.2.0
 seealso:
   - module: postmaster.mta_sts.mta_sts_plan
   - module: postmaster.mta_sts.mta_sts_verify
@@ -153,11 +146,9 @@ finding_counts:
   type: dict
   returned: without O(plan)
   sample: {mx-certificate-date: 1}
-  version_added: 0.2.0
 hold_counts:
   description: How many domains have which hold.
   type: dict
   returned: with O(plan)
   sample: {testing-period: 3, proof-failed: 1}
-  version_added: 0.2.0
 """

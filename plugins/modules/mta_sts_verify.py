@@ -43,7 +43,6 @@ options:
       - If its name ends with V(.json), V(.yml), V(.yaml) or V(.csv), it is one as for O(postmaster.mta_sts.mta_sts_plan#module:domains_file),
         of which nothing but the domains matters here. Any other has a domain on each line, and comments behind C(#).
     type: path
-    version_added: 0.2.0
   document:
     description:
       - Path of a plan document on the controller, whose domains are looked at.
@@ -55,14 +54,12 @@ options:
       - M(postmaster.mta_sts.mta_sts_merge) puts together what was found.
     type: int
     default: 0
-    version_added: 0.2.0
   parts:
     description:
       - How many hosts share the domains. All shares are of one size. Those of O(document) with the same C(mx) are kept together, so
         that few MX hosts are looked at by two hosts; of the others each host has every so-manieth.
     type: int
     default: 1
-    version_added: 0.2.0
   prove:
     description:
       - Fetch each policy of the plan from every address of every policy host and once the public way, and compare its bytes.
@@ -96,13 +93,11 @@ options:
       - For those who publish records, and must not decide from what a resolver remembers. It takes some more questions.
     type: bool
     default: false
-    version_added: 0.2.0
   caa:
     description:
       - Whether to look at the CAA records, too, that hold for each policy host's name (RFC 8659). They are told, and no finding.
     type: bool
     default: false
-    version_added: 0.2.0
   ca_file:
     description: PEM file with the certificates to trust, in place of the system's, on the host where the module runs.
     type: path
@@ -323,8 +318,8 @@ def main() -> t.NoReturn:
         required_if=[("prove", True, ("document",))],
         supports_check_mode=True,
     )
-    if sys.version_info < (3, 11):
-        module.fail_json(msg=f"Needs Python 3.11 or later, this is {sys.version.split()[0]} ({sys.executable})")
+    if sys.version_info < (3, 10):
+        module.fail_json(msg=f"Needs Python 3.10 or later, this is {sys.version.split()[0]} ({sys.executable})")
     if DNSPYTHON < (2, 6):
         module.fail_json(msg=missing_required_lib("dnspython >= 2.6"))
     if CRYPTOGRAPHY < 42:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mx_tls
 short_description: Give a Postfix MX host a certificate for its own name
-version_added: 0.2.0
+version_added: 0.1.0
 author: The postmaster.mta_sts authors (@postmaster-collections)
 description:
   - Brings a certificate for the name of an MX host, and has Postfix serve it with TLS 1.2 and later (RFC 8461 4.2, RFC 8314 4.1).

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mx_tlsa
 short_description: Decide which TLSA records an MX host shall have, and replace its key in order
-version_added: 0.2.0
+version_added: 0.1.0
 author: The postmaster.mta_sts authors (@postmaster-collections)
 description:
   - Decides from what is in DNS, what Postfix serves, and what the host remembers which TLSA records it shall have (RFC 7672

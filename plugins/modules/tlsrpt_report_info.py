@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: tlsrpt_report_info
 short_description: Read TLSRPT reports, and add them up
-version_added: 0.2.0
+version_added: 0.1.0
 author: The postmaster.mta_sts authors (@postmaster-collections)
 description:
   - Reads the reports about sessions that succeeded and failed (RFC 8460 4) which senders sent, from files and from mail, and
