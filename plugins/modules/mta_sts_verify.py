@@ -23,7 +23,7 @@ description:
   - DANE is only judged by what a validating resolver says is secure. See that the resolvers are such ones, and that the way to
     them can be trusted.
 requirements:
-  - Python >= 3.11
+  - Python >= 3.10
   - dnspython >= 2.6
   - cryptography >= 42
 extends_documentation_fragment:

@@ -8,14 +8,14 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mx_tlsa_info
 short_description: Tell which TLSA records of an MX host its zone's name servers have
-version_added: 0.2.0
+version_added: 0.1.0
 author: The postmaster.mta_sts authors (@postmaster-collections)
 description:
   - Asks every authoritative name server for the records at C(_25._tcp.<name>) (RFC 7672 2.2.3), and validating resolvers
     whether these and the host's addresses are signed, as without that no sender uses them (RFC 7672 2.2).
   - What it returns is what M(postmaster.mta_sts.mx_tlsa) decides from.
 requirements:
-  - Python >= 3.11
+  - Python >= 3.10
   - dnspython >= 2.6
 extends_documentation_fragment:
   - postmaster.mta_sts._attributes

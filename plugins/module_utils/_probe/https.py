@@ -8,7 +8,6 @@ Private to this collection.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import http.client
 import io
@@ -18,6 +17,7 @@ import time
 import typing as t
 
 from .connect import Reach, error_text
+from .older_python import timeout
 from .tls import Session, certificate_code, session_of, tls_reason
 from .tls_stream import TlsStream, tls_connected
 
@@ -58,7 +58,7 @@ async def fetch_policy(name: str, address: str, context: ssl.SSLContext, reach: 
     """
     begin = time.monotonic()
     with _failures(reach):
-        async with asyncio.timeout(reach.timeout), _connected(name, address, context, reach) as stream:
+        async with timeout(reach.timeout), _connected(name, address, context, reach) as stream:
             await stream.write(
                 f"GET {PATH} HTTP/1.1\r\nHost: {name}\r\nUser-Agent: {USER_AGENT}\r\n"
                 "Accept: text/plain\r\nConnection: close\r\n\r\n".encode("ascii")
@@ -71,7 +71,7 @@ async def fetch_policy(name: str, address: str, context: ssl.SSLContext, reach: 
 async def shake_hands(name: str, address: str, context: ssl.SSLContext, reach: Reach) -> Session:
     """A TLS session with a policy host, and nothing more. Raises L(FetchFailure)."""
     with _failures(reach):
-        async with asyncio.timeout(reach.timeout), _connected(name, address, context, reach) as stream:
+        async with timeout(reach.timeout), _connected(name, address, context, reach) as stream:
             return session_of(stream.connection)
 
 

@@ -20,6 +20,7 @@ from .answer import Answer, DnsBogus, DnsFailure, Tlsa
 from .connect import CONNECTIONS_TO_AN_MX_HOST, Reach
 from .dane import is_usable, matches, tlsa_name, tlsa_text
 from .means import Means
+from .older_python import timeout
 from .smtp import SmtpFailure, probe_starttls
 from .tls import Document, Session, certificate_finding, findings_of_session
 
@@ -85,7 +86,7 @@ class MxProbe:
     async def look_at(self, host: str, seen: MxHost) -> None:
         """What every sender meets at a host."""
         try:
-            async with asyncio.timeout(self._means.reach.deadline):
+            async with timeout(self._means.reach.deadline):
                 addresses = await self._look_up(host, seen)
         except TimeoutError:
             seen.findings.append(incomplete_finding(host, self._means.reach))
@@ -135,7 +136,7 @@ class MxProbe:
         # How long it takes until it is our turn says nothing of the host.
         async with self._addresses[address].turns, self._means.turns:
             try:
-                async with asyncio.timeout(self._means.reach.deadline):
+                async with timeout(self._means.reach.deadline):
                     await self._meet(host, address, subject, seen)
             except TimeoutError:
                 seen.findings.append(incomplete_finding(subject, self._means.reach))

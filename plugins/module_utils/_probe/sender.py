@@ -29,6 +29,7 @@ from .domain import DomainProbe, Seen
 from .https import FetchFailure, shake_hands
 from .means import Means
 from .mx import MxHost, MxProbe, incomplete_finding
+from .older_python import timeout
 from .tls import Document, contexts
 from .transport import Server
 from .workers import Progress, Tell, Told, for_each, keep_quiet, share_out
@@ -154,7 +155,7 @@ class _Sender:
         """All that only this domain has."""
         seen = Seen(*domain)
         try:
-            async with asyncio.timeout(self._reach.deadline):
+            async with timeout(self._reach.deadline):
                 await self._domains.look_at(seen, caa=self._caa)
         except TimeoutError:
             seen.findings.append(incomplete_finding(seen.domain, self._reach))
@@ -213,8 +214,7 @@ class _Shared:
         self._sender = _Sender(settings)
         self._turns = asyncio.Semaphore(settings.concurrency)
         self._tell = settings.tell
-        self._runner = asyncio.Runner()
-        self._loop = self._runner.get_loop()
+        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._looked: dict[Thing, concurrent.futures.Future[t.Any]] = {}
 
@@ -239,8 +239,16 @@ class _Shared:
                 self._loop.call_soon_threadsafe(self._loop.stop)
                 self._thread.join()
             self._sender.close()
-            # Ends what is still under way, too.
-            self._runner.close()
+            self._end()
+
+    def _end(self) -> None:
+        """Ends what is still under way, too."""
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            self._loop.run_until_complete(asyncio.wait(tasks))
+        self._loop.close()
 
     def _wait(self) -> None:
         progress = Progress("shared hosts", 0, len(self._looked), 0)

@@ -13,6 +13,7 @@ import ipaddress
 import ssl
 
 from .connect import Reach, connected, error_text
+from .older_python import start_tls, timeout
 from .tls import Session, certificate_code, check_name, session_with_chain, tls_reason
 
 LINE_LIMIT = 4096
@@ -38,7 +39,7 @@ async def probe_starttls(host: str, address: str, context: ssl.SSLContext, reach
     answered = False
     try:
         check_name(host)
-        async with asyncio.timeout(reach.timeout), connected(address, reach.smtp_port, reach) as (reader, writer):
+        async with timeout(reach.timeout), connected(address, reach.smtp_port, reach) as (reader, writer):
             answered = True
             return await _dialogue(host, _Smtp(reader, writer), writer, context)
     except ssl.SSLCertVerificationError as error:
@@ -79,7 +80,7 @@ async def _dialogue(host: str, smtp: _Smtp, writer: asyncio.StreamWriter, contex
 
 async def _start_tls(writer: asyncio.StreamWriter, host: str, context: ssl.SSLContext) -> None:
     try:
-        await writer.start_tls(context, server_hostname=host)
+        await start_tls(writer, context, host)
     except ssl.SSLError:
         raise
     except (OSError, EOFError) as error:
