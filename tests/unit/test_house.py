@@ -67,6 +67,7 @@ NETWORK = {
     "_probe.means",
     "_probe.message",
     "_probe.mx",
+    "_probe.older_python",
 }
 NETWORK |= {"_probe.proof", "_probe.sender", "_probe.server", "_probe.smtp", "_probe.tls", "_probe.tls_stream"}
 NETWORK |= {"_probe.transport", "_probe.workers"}
@@ -190,7 +191,7 @@ def test_top_level() -> None:
     """What a newcomer sees first is what the design says."""
     shown = {name.partition("/")[0] for name in tracked() if not name.startswith(".")}
     conventional = {"CHANGELOG.md", "COPYING", "LICENSES", "Makefile", "REUSE.toml", "changelogs", "docs", "meta"}
-    conventional |= {"requirements", "ruff.toml", "AGENTS.md", "CONTRIBUTING.md", "SECURITY.md"}
+    conventional |= {"requirements", "ruff.toml", "noxfile.py", "AGENTS.md", "CONTRIBUTING.md", "SECURITY.md"}
     assert shown - conventional == {"galaxy.yml", "roles", "plugins", "playbooks", "molecule", "tests", "README.md"}
 
 
