@@ -56,7 +56,6 @@ class Playbook:
 ENVIRONMENT = {
     **os.environ,
     "ANSIBLE_CONFIG": str(ROOT / "tests/lab/ansible.cfg"),
-    "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
     # Molecule asks for colours, and these win over their absence.
     "ANSIBLE_FORCE_COLOR": "0",
     "ANSIBLE_NOCOLOR": "1",
@@ -70,6 +69,8 @@ class Lab:
     def __init__(self, scenario: Path, run_dir: Path) -> None:
         self.scenario = scenario
         self.run_dir = run_dir
+        # Where the playbooks come from.
+        self.collections = ROOT / ".collections"
         self.facts: dict[str, str] = json.loads((LAB / "inventory/group_vars/all.yml").read_text())
         inventory = json.loads((LAB / "inventory/hosts.yml").read_text())
         self.addresses: dict[str, str] = {
@@ -101,7 +102,7 @@ class Lab:
         ]
         return subprocess.Popen(
             command,
-            env=ENVIRONMENT,
+            env={**ENVIRONMENT, "ANSIBLE_COLLECTIONS_PATH": str(self.collections), "PYTHONPATH": str(self.collections)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
