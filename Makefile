@@ -19,7 +19,7 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 export ANSIBLE_CONFIG := $(CURDIR)/tests/lab/ansible.cfg
 export PYTHONPATH := $(CURDIR)/.collections
 
-.PHONY: help setup packages demo test lint sanity unit simulation fuzz integration molecule bench docs clean lock
+.PHONY: help setup packages demo test lint sanity unit simulation fuzz integration molecule bench docs site clean lock
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -42,9 +42,11 @@ lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	reuse lint --quiet || reuse lint
 	.ci/in-collection antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self \
 	  --disallow-unknown-collection-refs .
+	.ci/in-collection .ci/site $(CURDIR)/.site
 	.ci/packages graphviz
 	.ci/pictures --check
 	.ci/findings --check
+	.ci/inventory --check
 
 unit: setup ## tests of the pure parts
 	$(NICE) python -m pytest --numprocesses=auto tests/unit
@@ -81,14 +83,18 @@ molecule-%: setup
 bench: setup $(VENV)-peers/.complete .collections-community/.complete ## what rollouts and verifications cost, beside other tools; a quick look: make bench SIZES="1 100"
 	python tests/bench/bench.py --peers $(VENV)-peers/bin/python --dest docs $(if $(SIZES),--sizes $(SIZES))
 
-docs: setup ## the pictures of the guides and the guide to the findings, from their sources
+docs: setup ## the pictures of the guides, the guide to the findings and the inventory reference, from their sources
 	.ci/packages graphviz
 	.ci/pictures
 	.ci/findings
+	.ci/inventory
+
+site: setup ## the documentation for a browser: .site/index.html
+	.ci/in-collection .ci/site $(CURDIR)/.site
 
 clean: ## remove labs, images, environments and caches
 	if [ -d .lab ]; then python3 tests/lab/lab.py purge; fi
-	rm -rf .venv .venv-peers .collections .collections-community .ansible .hypothesis .mypy_cache .nox .pytest_cache .ruff_cache tests/output mta-sts-run
+	rm -rf .venv .venv-peers .collections .collections-community .site .ansible .hypothesis .mypy_cache .nox .pytest_cache .ruff_cache tests/output mta-sts-run
 
 lock: ## requirements/dev.txt from requirements/dev.in
 	tmp=$$(mktemp -d) && $(PYTHON) -m venv $$tmp && $$tmp/bin/pip install --quiet -r requirements/dev.in && \

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import datetime as dt
+import functools
 import importlib
 import re
 import textwrap
@@ -34,7 +36,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._observed impor
     Observed,
     Proof,
 )
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import policy_id, render_policy
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import MODES, policy_id, render_policy
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._report import Run, make_report, rollout_lines
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._screen import FEW
 
@@ -44,6 +46,12 @@ GUIDES = sorted((DOCSITE / "rst").glob("*.rst"))
 ROLLOUT = (DOCSITE / "rst/guide_rollout.rst").read_text()
 LIFECYCLE = (DOCSITE / "rst/lifecycle.rst").read_text()
 VERIFY = (DOCSITE / "rst/guide_verify.rst").read_text()
+QUICK_START = (DOCSITE / "rst/quick_start.rst").read_text()
+TROUBLESHOOTING = (DOCSITE / "rst/troubleshooting.rst").read_text()
+CERTIFICATES = (DOCSITE / "rst/certificates.rst").read_text()
+README = (ROOT / "README.md").read_text()
+SPECS = yaml.safe_load((ROOT / "playbooks/files/argument_specs.yml").read_text())["argument_specs"]
+VARIABLES = {name: option for spec in SPECS.values() for name, option in spec["options"].items()}
 METRICS = {*_metrics.VERIFY, *_metrics.ROLLOUT}
 GROUPS = {"mta_sts_hosts", "mta_sts_probes", "mta_sts_report_hosts", "mta_sts_mx_hosts", "mta_sts_senders"}
 
@@ -79,10 +87,17 @@ def inside(value: t.Any) -> t.Iterator[dict[str, t.Any]]:
         yield from inside(child)
 
 
+@functools.cache
+def playbooks() -> str:
+    """The text of the playbooks and what they read, but for what is made into documentation."""
+    paths = [path for path in (ROOT / "playbooks").rglob("*.yml") if path.parent.name != "files"]
+    assert len(paths) > 5
+    return "".join(path.read_text() for path in paths)
+
+
 def used_in_playbooks() -> set[str]:
     """The public variables and groups in the playbooks; what follows a dot is a module, unless it is a group."""
-    text = "".join(path.read_text() for path in (ROOT / "playbooks").rglob("*.yml"))
-    return set(re.findall(r"(?:(?<![\w.])|(?<=groups\.))mta_sts_\w+", text))
+    return set(re.findall(r"(?:(?<![\w.])|(?<=groups\.))mta_sts_\w+", playbooks()))
 
 
 def test_every_hold_is_in_the_guide_and_fails_the_runs_that_it_says() -> None:
@@ -263,32 +278,39 @@ def test_the_picture_shows_the_stages() -> None:
     assert {*STAGES.values(), "withdrawing", "absent"} - drawn == {"none"}
 
 
-def test_every_code_in_the_guides_is_that_of_a_finding_or_a_hold() -> None:
-    told = set(re.findall(r"``([a-z]+(?:-[a-z0-9]+)+)``", VERIFY))
-    assert told
+@pytest.mark.parametrize("guide", ["guide_verify", "troubleshooting", "certificates", "coming_from", "security"])
+def test_every_code_in_the_guides_is_that_of_a_finding_or_a_hold(guide: str) -> None:
+    told = set(re.findall(r"``([a-z]+(?:-[a-z0-9]+)+)``", (DOCSITE / f"rst/{guide}.rst").read_text()))
+    told -= {"http-01", "allow-update", "ansible-playbook", "mta-sts", "mta-sts-run"}
+    assert told or guide == "security"
     assert told <= KINDS.keys() | HOLD_KINDS.keys()
 
 
 def test_every_key_of_an_entry_is_documented() -> None:
     fields = _inventory.Desired.__dataclass_fields__
-    table = rows(ROLLOUT, "key")
-    assert set(table) == set(fields)
-    defaults = {
-        "mx": "required unless ``state`` is ``absent``",
-        "domain": "required",
-        "tlsrpt": "``[]``",
-        "delegation": "``''``",
+    options = SPECS["all_hosts"]["options"]["mta_sts_domains"]["options"]
+    assert set(options) == set(fields)
+    # What has no default is told in words: what already enforces stays so, and who leaves needs no MX hosts.
+    assert {name for name, option in options.items() if "default" not in option} == {"domain", "mx", "mode"}
+    for name, option in options.items():
+        if "default" in option:
+            default = fields[name].default
+            assert option["default"] == (list(default) if isinstance(default, tuple) else default), name
+    choices = {name: option["choices"] for name, option in options.items() if "choices" in option}
+    assert choices == {
+        "mode": list(MODES),
+        "state": list(_inventory.STATES),
+        "tlsrpt_others": list(_inventory.TLSRPT_OTHERS),
     }
-    # What already enforces stays so.
-    defaults["mode"] = "``testing``, or ``enforce`` for a domain that already enforces"
-    for name, field in fields.items():
-        text = f"``{str(field.default).lower()}``"
-        assert table[name][1] == defaults.get(name, text), name
+    assert [name for name, option in options.items() if option.get("required")] == ["domain"]
 
 
 def test_every_variable_is_documented_and_every_documented_one_is_used() -> None:
-    assert set(rows(ROLLOUT, "variable")) | set(rows(ROLLOUT, "group")) == used_in_playbooks()
-    assert set(rows(ROLLOUT, "group")) == GROUPS
+    inventory = (DOCSITE / "rst/inventory.rst").read_text()
+    groups = set(re.findall(r"(?m)^``(\w+)``$", inventory.partition("\nVariables of all hosts\n")[0]))
+    assert groups == GROUPS
+    assert VARIABLES.keys() | groups == used_in_playbooks()
+    assert set(re.findall(r"(?m)^``(mta_sts_\w+)``$", inventory)) == used_in_playbooks()
 
 
 def test_every_variable_that_a_guide_names_is_one() -> None:
@@ -306,20 +328,30 @@ def test_every_metric_is_in_the_guide() -> None:
 
 
 def test_every_key_of_the_dns_settings_is_documented() -> None:
-    text = "".join(path.read_text() for path in (ROOT / "playbooks").rglob("*.yml"))
-    second_table = ROLLOUT.partition("The keys of ``mta_sts_dns``")[2]
-    assert set(rows(second_table, "key")) == set(re.findall(r"mta_sts_dns\.(\w+)", text))
+    options = VARIABLES["mta_sts_dns"]["options"]
+    assert set(options) == set(re.findall(r"mta_sts_dns\.(\w+)", playbooks()))
+    role = yaml.safe_load((ROOT / "roles/dns_records/meta/argument_specs.yml").read_text())
+    of_role = role["argument_specs"]["main"]["options"]
+    for name, option in options.items():
+        # By default it is beside the run, which a role knows nothing of.
+        told = {key: value for key, value in option.items() if key not in {"description", "no_log"}}
+        if name != "directory":
+            wanted = {key: of_role[f"dns_records_{name}"].get(key) for key in told}
+            assert told == wanted, name
+    assert [name for name, option in options.items() if option.get("no_log")] == ["key_secret", "credentials"]
 
 
 def test_defaults_are_those_of_the_playbooks() -> None:
-    text = "".join(path.read_text() for path in (ROOT / "playbooks").rglob("*.yml"))
-    literal = re.findall(r"\b(mta_sts_\w+) \| default\(('\w*'|\d+|true|false|\[\]|\{\})\)", text)
-    assert len({name for name, _default in literal}) > 5
-    table = rows(ROLLOUT, "variable")
-    for name, default in literal:
-        if name not in {"mta_sts_domains", "mta_sts_domains_file", *GROUPS}:
-            shown = default.strip("'") or default
-            assert table[name][1].startswith(f"``{shown}``"), name
+    literal = re.findall(r"\b(mta_sts_[\w.]+) \| default\(('\w*'|\d+|true|false|\[\]|\{\})\)", playbooks())
+    assert len({name for name, _default in literal}) > 20
+    of_a_key = {f"mta_sts_dns.{name}": option for name, option in VARIABLES["mta_sts_dns"]["options"].items()}
+    # What is wanted of them cannot be left out.
+    needed = {"mta_sts_domains", "mta_sts_domains_file", *GROUPS}
+    for name, option in {**VARIABLES, **of_a_key}.items():
+        defaults = [yaml.safe_load(default) for other, default in literal if other == name]
+        if "default" in option and name not in needed:
+            # The playbook mx takes the controller for no host.
+            assert option["default"] in defaults or not defaults, name
 
 
 def test_every_example_inventory_is_accepted() -> None:
@@ -393,3 +425,76 @@ def test_every_schema_is_in_the_guide() -> None:
     named = set(re.findall(r"docs/schemas/([\w-]+\.json)", text))
     assert named == {path.name for path in (ROOT / "docs/schemas").glob("*.json")}
     assert named
+
+
+# --- what the quick start and the troubleshooting say ---------------------------------------------------------
+
+
+def commands(text: str) -> list[str]:
+    """The lines of the shell in a guide."""
+    blocks = re.findall(r"(?m)^\.\. code-block:: shell\n\n((?: {4}.*\n|\n)+)", text)
+    return [line.partition(" #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def test_the_quick_start_shows_what_a_first_run_says() -> None:
+    (inventory, _vault) = [block for guide, block in code_blocks() if guide == "quick_start"]
+    [desired] = _inventory.read_domains(inventory["all"]["vars"]["mta_sts_domains"], {})
+    world = World()
+    decision = world.run(dt.datetime(2026, 3, 2, 10, tzinfo=dt.timezone.utc), desired, desired.mx)
+    assert (decision.stage, decision.holds) == ("testing", ())
+    assert decision.policy is not None
+    identifier = policy_id(render_policy(decision.policy))
+    entry = {"domain": desired.domain, "record_name": desired.record_name, "stage": decision.stage, "holds": [],
+             "mode": decision.policy.mode, "mx": list(decision.policy.mx), "max_age": decision.policy.max_age,
+             "id": identifier, "record": decision.record, "remove": False}  # fmt: skip
+    result = {"item": desired.domain, "name": desired.record_name, "type": "TXT", "status": "changed", "before": None,
+              "after": {"values": ["new"]}}  # fmt: skip
+    plan = {"policy_hosts": {"web1": []}, "domains": [entry], "orphans": [], "troubles": []}
+    started = dt.datetime(2026, 3, 2, 10, tzinfo=dt.timezone.utc)
+    run = Run(plan, {"domains": {}}, [{"results": [result]}])
+    report = make_report(run, started, started + dt.timedelta(seconds=38))
+    lines = rollout_lines(report, "./mta-sts-run/report.html")
+    assert textwrap.indent("\n".join(lines), "    ") in QUICK_START
+
+
+def test_the_quick_start_of_the_readme_is_the_same() -> None:
+    [inventory] = re.findall(r"(?s)```yaml\n(mta_sts_hosts:.*?)```", README)
+    assert yaml.safe_load(inventory) == next(block for guide, block in code_blocks() if guide == "quick_start")
+    shared = [line for line in commands(QUICK_START) if line.startswith(("ansible", "pip"))]
+    assert len(shared) > 5
+    assert [line for line in shared if f"    {line}" not in README] == []
+
+
+@functools.cache
+def texts_of_the_code() -> str:
+    """All that the code can say: what is literal in its texts, one on each line, and YAML with its lines joined."""
+    texts = []
+    for path in (ROOT / "plugins").rglob("*.py"):
+        constants = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+        texts += [node.value for node in constants if isinstance(node.value, str)]
+    for folder in ("roles", "playbooks"):
+        texts += [" ".join(path.read_text().split()) for path in (ROOT / folder).rglob("*.yml")]
+    return "\n".join(texts)
+
+
+@pytest.mark.parametrize("guide", [TROUBLESHOOTING, CERTIFICATES])
+def test_every_message_that_is_quoted_is_one_of_the_code(guide: str) -> None:
+    """What a message has of a run is left out with dots in a quotation, and filled in in an example."""
+    quoted = [" ".join(text.split()) for text in re.findall(r"(?s)``(.+?)``", guide) if " " in text]
+    messages = [text for text in quoted if not re.match(r"(curl|dig|certbot [a-z]|systemctl|--check|[a-z_]+:) ", text)]
+    parts = [part.strip() for text in messages for part in text.split("...")]
+    assert len(parts) > 10 or guide is CERTIFICATES
+    assert [part for part in parts if part not in texts_of_the_code()] == []
+
+
+def test_every_ad_hoc_command_names_a_module_and_every_playbook_is_one() -> None:
+    modules = {path.stem for path in (ROOT / "plugins/modules").glob("*.py")}
+    names = {path.stem for path in (ROOT / "playbooks").glob("*.yml")}
+    lines = [line for guide in GUIDES for line in commands(guide.read_text())]
+    called = {name for line in lines for name in re.findall(r"-m postmaster\.mta_sts\.(\w+)", line)}
+    played = {name for line in lines for name in re.findall(r"ansible-playbook .*?postmaster\.mta_sts\.(\w+)", line)}
+    assert called
+    assert called <= modules
+    assert {"rollout", "verify"} <= played <= names
+    set_on_the_line = {name for line in lines for name in re.findall(r"-e (mta_sts_\w+)=", line)}
+    assert set_on_the_line <= VARIABLES.keys()
