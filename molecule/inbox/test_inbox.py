@@ -179,8 +179,8 @@ def test_the_certificate_of_the_ca_is_renewed_unattended(lab: Lab) -> None:
 
 def test_the_certificate_from_files_is_refreshed_unattended(lab: Lab) -> None:
     machine, old = lab.host("web2"), serial(lab, "web2")
-    assert machine.service("mta-sts-reports-certificate.timer").is_running
-    assert machine.service("mta-sts-reports-certificate.timer").is_enabled
+    assert machine.service("mta-sts-reports-certificates.timer").is_running
+    assert machine.service("mta-sts-reports-certificates.timer").is_enabled
     authority = trustme.CA()
     # Beside the one that signed that of the policies.
     authority.cert_pem.write_to_path(str(Path(lab.facts["lab_state_dir"]) / "client.pem"), append=True)
@@ -189,7 +189,7 @@ def test_the_certificate_from_files_is_refreshed_unattended(lab: Lab) -> None:
         machine.check_output(
             "umask 077; printf %%s %s > %s", blob.bytes().decode(), f"/etc/ssl/private/scenario.{suffix}"
         )
-    machine.check_output("systemctl start mta-sts-reports-certificate.service")
+    machine.check_output("systemctl start mta-sts-reports-certificates.service")
     assert serial(lab, "web2") != old
     assert post(lab, "web2", report(9)) == 201
 

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
+import signal
 import time
 import typing as t
 
@@ -209,6 +211,38 @@ def test_a_resolver_that_does_not_validate_is_refused(lab: Lab) -> None:
     assert run.status != 0
     assert "127.0.0.1 does not say that what it knows of scale.example is validated" in run.output
     assert run.changed["mx2"] == 0
+
+
+RESTARTED = ("unbound", "tlsrpt-collectd", "tlsrpt-reportd")
+
+
+def loaded(lab: Lab) -> dict[str, str]:
+    """When each service last started, and how often Postfix was reloaded."""
+    out1 = lab.host("out1")
+    looks = {name: f"systemctl show --property=ActiveEnterTimestampMonotonic {name}" for name in RESTARTED}
+    looks["postfix"] = "journalctl --identifier=postfix/master --output=cat | grep --count ^reload"
+    return {name: out1.run(look).stdout for name, look in looks.items()}
+
+
+def test_a_run_that_died_before_services_knew_their_files_is_healed(lab: Lab) -> None:
+    """The next one finds nothing to write, and has them read what is there."""
+    before = loaded(lab)
+    changed = {"sender_resolver_forwarders": [lab.facts["lab_ns_address"]]}
+    with lab.begin("sender", "--limit=out1", **changed) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("TASK [") and "Keep unbound running" in line:
+                os.killpg(process.pid, signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL
+    # What it leaves where it dies later.
+    lab.host("out1").check_output("touch /etc/postfix/main.cf /etc/mta-sts-sender/tlsrpt.cfg")
+    assert loaded(lab) == before
+    healed = lab.playbook("sender", "--limit=out1", **changed)
+    assert healed.status == 0, healed.output
+    wait(lambda: all(before[name] != when for name, when in loaded(lab).items()))
+    again = lab.playbook("sender", "--limit=out1", **changed)
+    assert again.changed == {"out1": 0}, again.output
 
 
 # --- reports as evidence ----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ nginx reads. Standard library only, because it runs on policy hosts. Private to 
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
@@ -21,7 +22,9 @@ from pathlib import Path
 
 from ._attempts import Attempts
 from ._finding import printable
+from ._lineages import Lineage, LockedError, certbot_locked
 from ._pem_files import CertificateError, Outcome, Store, check_pem, is_there, read_part
+from ._webroot import each_by_itself
 
 CERTBOT = "certbot"
 CERTBOT_CONFIG = Path("/etc/letsencrypt")
@@ -95,43 +98,64 @@ def _ask(names: t.Sequence[str], acme: Acme, store: Store, attempts: Attempts) -
 
 def remove(names: t.Sequence[str], store: Store, *, acme: bool, check_mode: bool) -> dict[str, Outcome]:
     """Takes away what nginx reads of every name and, with C(acme), what certbot holds under exactly that name."""
-    outcomes = {name: _remove(name, store, acme=acme, check_mode=check_mode) for name in names}
+    # Before the files: as long as certbot renews a certificate, its hook brings the file back.
+    forgotten = _forget(names, check_mode=check_mode) if acme else {}
+    nothing = Outcome()
+    outcomes = {name: _remove(name, store, forgotten.get(name, nothing), check_mode=check_mode) for name in names}
     if acme and names and not check_mode:
         Attempts(store.directory).forget(names)
     return outcomes
 
 
-def _remove(name: str, store: Store, *, acme: bool, check_mode: bool) -> Outcome:
+def _forget(names: t.Sequence[str], *, check_mode: bool) -> dict[str, Outcome]:
+    """Has certbot hold nothing of those names of which it does."""
+    outcomes, usual = {}, []
+    for name in names:
+        lineage = Lineage(CERTBOT_CONFIG, name)
+        try:
+            if not is_there(lineage.renewal):
+                continue
+            outcomes[name] = Outcome(removed=True)
+            if check_mode:
+                continue
+            if lineage.is_usual():
+                usual.append(lineage)
+            else:
+                run_certbot("delete", "--non-interactive", "--cert-name", name)
+        except (CertificateError, OSError) as error:
+            outcomes[name] = Outcome(error=str(error))
     try:
-        renewed = acme and is_there(_renewal(name))
-        if not renewed and not store.has(name):
-            return Outcome()
-        if renewed and not check_mode:
-            # Before the file: as long as certbot renews the certificate, its hook brings the file back.
-            run_certbot("delete", "--non-interactive", "--cert-name", name)
+        with certbot_locked(CERTBOT_CONFIG) if usual else contextlib.nullcontext():
+            done = list(each_by_itself(_delete, usual))
+    except (LockedError, OSError) as error:
+        done = [Outcome(error=str(error))] * len(usual)
+    outcomes.update(zip((lineage.name for lineage in usual), done))
+    return outcomes
+
+
+def _delete(lineage: Lineage) -> Outcome:
+    try:
+        lineage.delete()
+    except OSError as error:
+        return Outcome(error=str(error))
+    return Outcome(removed=True)
+
+
+def _remove(name: str, store: Store, forgotten: Outcome, *, check_mode: bool) -> Outcome:
+    try:
+        if forgotten.error or not store.has(name):
+            return forgotten
         if not check_mode:
             store.remove(name)
         return Outcome(removed=True)
-    except (CertificateError, OSError) as error:
+    except OSError as error:
         return Outcome(error=str(error))
 
 
 def _has_lineage(name: str, directory: str) -> bool:
-    try:
-        renewal = _renewal(name).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    server = re.search(r"(?m)^server\s*=\s*(\S+)", renewal)
+    lineage = Lineage(CERTBOT_CONFIG, name)
     # A certificate of another server, such as one for staging, is no certificate.
-    return server is not None and server.group(1) == directory and _lineage(name).is_dir()
-
-
-def _lineage(name: str) -> Path:
-    return CERTBOT_CONFIG / "live" / name
-
-
-def _renewal(name: str) -> Path:
-    return CERTBOT_CONFIG / "renewal" / f"{name}.conf"
+    return lineage.setting("server") == directory and lineage.live.is_dir()
 
 
 def _acme_trouble(directory: str) -> str:
@@ -189,7 +213,7 @@ def _logged_reason() -> str:
 
 def _refresh(name: str, acme: Acme, store: Store, *, check_mode: bool) -> Outcome:
     """Has the deploy hook install what certbot holds, if nginx would read something else."""
-    lineage = _lineage(name)
+    lineage = Lineage(CERTBOT_CONFIG, name).live
     try:
         pem = read_part(str(lineage / "fullchain.pem")) + read_part(str(lineage / "privkey.pem"))
         if store.holds(name, pem):

@@ -71,24 +71,33 @@ class Neighbours:
     settled: tuple[str, ...] = ()
     listens: tuple[Listen, ...] = ()
     site: Site = SITES["policies"]
+    # The last file of the others in that directory.
+    last: str = ""
 
     @property
     def place(self) -> str:
         """Where our file is read behind those of the others, so that theirs come first wherever the first counts."""
-        return f"/etc/nginx/{self.directory}/{self.site.file_name}" if self.directory else ""
+        name = self.site.file_name
+        while name <= self.last:
+            # No other sign is behind this one.
+            name = f"~{name}"
+        return f"/etc/nginx/{self.directory}/{name}" if self.directory else ""
 
 
 def read_dump(dump: str, site: Site = SITES["policies"]) -> Neighbours:
     """The neighbours of a site of ours, from what C(nginx -T) prints."""
     parts = HEADING.split(dump)[1:]
-    ours, directory = [], ""
+    ours, others, directory = [], [], ""
     settled: set[str] = set()
     listens: dict[Listen, None] = {}
     for path, text in zip(parts[::2], parts[1::2]):
         found = list(directives(text))
-        if any(words[0] in ("map", "geo") and site.variable in words for words in found):
+        owner = _owner(found)
+        if owner == site:
             ours.append(path)
             continue
+        if owner is None:
+            others.append(path.rpartition("/"))
         for words in found:
             included = INCLUDE.fullmatch(words[-1]) if words[0] == "include" else None
             if included:
@@ -100,7 +109,14 @@ def read_dump(dump: str, site: Site = SITES["policies"]) -> Neighbours:
             elif words[0] == "map":
                 # nginx takes its defaults at the first map, and refuses others after it.
                 settled.update(name for name in SHARED if name.startswith("map_"))
-    return Neighbours(tuple(ours), directory, tuple(sorted(settled)), tuple(listens), site)
+    last = max((name for folder, _slash, name in others if folder == f"/etc/nginx/{directory}"), default="")
+    return Neighbours(tuple(ours), directory, tuple(sorted(settled)), tuple(listens), site, last)
+
+
+def _owner(found: t.Sequence[t.Sequence[str]]) -> t.Optional[Site]:
+    """Which site of ours a file has; none: it is one of the others'."""
+    variables = {word for words in found if words[0] in ("map", "geo") for word in words}
+    return next((site for site in SITES.values() if site.variable in variables), None)
 
 
 def directives(text: str) -> t.Iterator[list[str]]:

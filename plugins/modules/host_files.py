@@ -63,8 +63,15 @@ options:
         description: The text of the file, in UTF-8.
         type: str
         required: true
+      validate:
+        description:
+          - A command that says whether the file can be used, with C(%s) in place of its path, before it comes to where it belongs, as
+            V(unbound-checkconf %s). Without a shell. Not in check mode.
+        type: str
   absent:
-    description: The files that shall not be there, after all else. Directories are left alone, which is an error.
+    description:
+      - The files that shall not be there, after all else and in this order. A directory is removed if nothing is in it then, which is
+        else an error.
     type: list
     elements: path
     default: []
@@ -99,6 +106,7 @@ paths:
 """
 
 import os
+import shlex
 import tempfile
 import typing as t
 from pathlib import Path
@@ -153,19 +161,32 @@ def bring_file(module: AnsibleModule, wanted: Wanted, coming: t.Collection[Path]
         handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
+        validate(module, wanted, temporary)
         module.atomic_move(temporary, str(path))
     settle(module, wanted, {}, changed=True)
     return {**titles(path), "before": (before or b"").decode(errors="replace"), "after": wanted["content"]}
 
 
-def remove(module: AnsibleModule, path: Path) -> t.Optional[Diff]:
+def validate(module: AnsibleModule, wanted: Wanted, temporary: str) -> None:
+    """Fails where what is to come to the path cannot be used."""
+    if wanted["validate"]:
+        status, output, errors = module.run_command(wanted["validate"].replace("%s", shlex.quote(temporary)))
+        if status != 0:
+            said = (errors or output).strip().replace(temporary, wanted["path"])
+            module.fail_json(msg=f"{wanted['path']} was left as it is: {said}")
+
+
+def remove(module: AnsibleModule, path: Path, going: set[Path]) -> t.Optional[Diff]:
     if not os.path.lexists(path):
         return None
-    if path.is_dir() and not path.is_symlink():
-        module.fail_json(msg=f"{path} shall not be there, and is a directory, which is not removed")
+    is_directory = path.is_dir() and not path.is_symlink()
+    if is_directory and not going >= set(path.iterdir()):
+        said = "and is a directory with something in it, which is not removed"
+        module.fail_json(msg=f"{path} shall not be there, {said}")
     if not module.check_mode:
-        path.unlink()
-    return {**titles(path), "before": {"state": "file"}, "after": {"state": "absent"}}
+        path.rmdir() if is_directory else path.unlink()
+    state = "directory" if is_directory else "file"
+    return {**titles(path), "before": {"state": state}, "after": {"state": "absent"}}
 
 
 def main() -> t.NoReturn:
@@ -176,7 +197,11 @@ def main() -> t.NoReturn:
                 "type": "list",
                 "elements": "dict",
                 "default": [],
-                "options": {**ATTRIBUTES, "content": {"type": "str", "required": True}},
+                "options": {
+                    **ATTRIBUTES,
+                    "content": {"type": "str", "required": True},
+                    "validate": {"type": "str"},
+                },
             },
             "absent": {"type": "list", "elements": "path", "default": []},
         },
@@ -189,10 +214,11 @@ def main() -> t.NoReturn:
         for path in [Path(wanted["path"])]
         for parent in (path, *path.parents)
     }
+    absent = [Path(path) for path in params["absent"]]
     done = [
         *((wanted["path"], bring_directory(module, wanted)) for wanted in params["directories"]),
         *((wanted["path"], bring_file(module, wanted, coming)) for wanted in params["files"]),
-        *((path, remove(module, Path(path))) for path in params["absent"]),
+        *((str(path), remove(module, path, set(absent))) for path in absent),
     ]
     diffs = {path: diff for path, diff in done if diff is not None}
     module.exit_json(changed=bool(diffs), paths=list(diffs), diff=list(diffs.values()))

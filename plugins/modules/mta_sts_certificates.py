@@ -18,6 +18,7 @@ description:
   - With ACME, certbot's own timer renews the certificates, and a deploy hook installs them.
   - Takes away the certificates of names that are no longer served, when they are named or a plan says so. Nothing is
     removed because it is missing from a list.
+  - Only one call is at work in a directory at a time. Another one waits for it, for at most 60 seconds.
   - Needs nothing but Python's standard library on the policy host, and certbot where O(source=acme).
 requirements:
   - Python >= 3.9
@@ -164,7 +165,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._document impor
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._garbage import few_collections
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import to_ascii
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._pem_files import Outcome, Store, from_files
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._webroot import remove_leftovers
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._webroot import locked, remove_leftovers
 
 ARGUMENTS = {
     "names": {"type": "list", "elements": "str"},
@@ -215,14 +216,19 @@ def given(params: t.Mapping[str, t.Any]) -> Given:
     return Given(names, absent, unready)
 
 
-def bring(what: Given, params: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, Outcome]:
+def bring_alone(what: Given, params: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, Outcome]:
     """The outcome for every name. Raises KeyError for an unknown group, OSError for a missing directory."""
     directory = Path(params["directory"])
-    # Before the first run the web server, and with it its group, may not be there yet.
-    group = None if check_mode else grp.getgrnam(params["group"]).gr_gid
-    store = Store(directory, group)
-    if not check_mode:
+    if check_mode:
+        # Before the first run the web server, and with it its group, may not be there yet.
+        return bring(what, params, Store(directory, None), check_mode=True)
+    with locked(directory):
         remove_leftovers(directory)
+        return bring(what, params, Store(directory, grp.getgrnam(params["group"]).gr_gid), check_mode=False)
+
+
+def bring(what: Given, params: t.Mapping[str, t.Any], store: Store, *, check_mode: bool) -> dict[str, Outcome]:
+    """The same, while nobody else is at work."""
     removed = remove(what.absent, store, acme=params["source"] == "acme", check_mode=check_mode)
     if params["source"] == "files":
         paths = params["certificate_path"], params["key_path"]
@@ -257,7 +263,7 @@ def main() -> t.NoReturn:
         supports_check_mode=True,
     )
     try:
-        outcomes = bring(given(module.params), module.params, check_mode=module.check_mode)
+        outcomes = bring_alone(given(module.params), module.params, check_mode=module.check_mode)
     except KeyError:
         module.fail_json(msg=f"There is no group {module.params['group']!r} on this host; nginx's workers need one")
     except (DocumentError, ValueError, OSError) as error:

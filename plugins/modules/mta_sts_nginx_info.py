@@ -53,6 +53,10 @@ installed:
   description: Whether there is an nginx.
   type: bool
   returned: success
+certbot:
+  description: Whether there is a certbot where distributions put it, C(/usr/bin/certbot).
+  type: bool
+  returned: success
 version:
   description: The version of nginx.
   type: str
@@ -95,6 +99,8 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._nginx_conf import SITES, conflicts, read_dump
 
+CERTBOT: t.Final = Path("/usr/bin/certbot")
+
 
 def is_loaded(files: t.Sequence[str], stamp: t.Optional[str]) -> bool:
     """Whether there are files, and the stamp is newer than all of them."""
@@ -115,9 +121,9 @@ def main() -> t.NoReturn:
         },
         supports_check_mode=True,
     )
-    nginx = module.get_bin_path("nginx")
+    nginx, certbot = module.get_bin_path("nginx"), CERTBOT.exists()
     if nginx is None:
-        module.exit_json(changed=False, installed=False)
+        module.exit_json(changed=False, installed=False, certbot=certbot)
     status, dump, errors = module.run_command([nginx, "-T"])
     if status != 0:
         module.fail_json(msg=f"nginx's configuration does not pass 'nginx -t', mend it first: {errors.strip()}")
@@ -126,6 +132,7 @@ def main() -> t.NoReturn:
     module.exit_json(
         changed=False,
         installed=True,
+        certbot=certbot,
         version=version.group(1) if version else "0",
         place=neighbours.place,
         ours=list(neighbours.ours),

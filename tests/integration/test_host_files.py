@@ -44,10 +44,10 @@ def test_all_comes_at_once_and_stays(tmp_path: Path) -> None:
     assert not (tmp_path / "old").exists()
     assert sorted(path.name for path in folder.iterdir()) == ["hook", "parts"]
 
-    stamp = (folder / "hook").stat()
+    stamp = (folder / "hook").stat().st_ctime_ns
     second = modules.run("host_files", tmp_path, **wanted)
     assert (second["changed"], second["paths"], second["diff"]) == (False, [], [])
-    assert (folder / "hook").stat() == stamp
+    assert (folder / "hook").stat().st_ctime_ns == stamp
 
 
 @pytest.mark.parametrize("what", ["content", "mode", "group", "directory", "missing"])
@@ -93,7 +93,10 @@ def test_check_mode_foretells_and_changes_nothing(tmp_path: Path) -> None:
         ({"directories": [{"path": "{}/file"}]}, "{}/file shall be a directory, and something else is there"),
         ({"files": [{"path": "{}/folder", "content": ""}]}, "{}/folder shall be a file, and a directory is there"),
         ({"files": [{"path": "{}/no/x", "content": ""}]}, "{}/no/x cannot be written: there is no directory {}/no"),
-        ({"absent": ["{}/folder"]}, "{}/folder shall not be there, and is a directory, which is not removed"),
+        (
+            {"absent": ["{}/folder"]},
+            "{}/folder shall not be there, and is a directory with something in it, which is not removed",
+        ),
     ],
 )
 @pytest.mark.parametrize("check", [False, True])
@@ -101,7 +104,7 @@ def test_what_is_in_the_way_is_an_error_that_names_it(
     wanted: dict[str, t.Any], said: str, check: bool, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("here")
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/theirs").mkdir(parents=True)
 
     def placed(value: t.Any) -> t.Any:
         if isinstance(value, dict):
@@ -121,3 +124,22 @@ def test_a_link_that_shall_not_be_there_is_removed_and_its_target_stays(tmp_path
     modules.run("host_files", tmp_path, absent=[f"{tmp_path}/link"])
     assert (tmp_path / "target").read_text() == "theirs"
     assert not os.path.lexists(tmp_path / "link")
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_directory_goes_after_all_that_is_in_it(check: bool, tmp_path: Path) -> None:
+    (tmp_path / "lib/parts").mkdir(parents=True)
+    (tmp_path / "lib/parts/part").write_text("x")
+    gone = [f"{tmp_path}/lib/parts/part", f"{tmp_path}/lib/parts", f"{tmp_path}/lib"]
+    done = modules.run("host_files", tmp_path, check=check, absent=gone)
+    assert done["paths"] == gone
+    assert (tmp_path / "lib").exists() == check
+
+
+def test_what_cannot_be_used_is_told_and_replaces_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "site.json"
+    wanted = {"path": str(path), "content": "{}", "validate": "python3 -m json.tool %s"}
+    assert modules.run("host_files", tmp_path, files=[wanted])["changed"]
+    refused = modules.run("host_files", tmp_path, files=[{**wanted, "content": "{x"}])
+    assert refused["msg"].startswith(f"{path} was left as it is: Expecting property name")
+    assert path.read_text() == "{}"

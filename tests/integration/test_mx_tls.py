@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import stat
 import subprocess
@@ -83,20 +84,20 @@ class Host:
         """What the timer does, laid out as the role installs it."""
         program = self.place / "program"
         (program / "mx_tls").mkdir(parents=True, exist_ok=True)
-        for part in parts():
-            inside = "mx_tls" if part.startswith("{{ role_path }}") else ""
-            role = ROOT / "roles/mx_tls"
-            shutil.copy(
-                part.replace("{{ role_path }}", str(role)) if inside else role / "files" / part, program / inside
-            )
+        for dest, source in parts().items():
+            shutil.copy(source, program / dest)
         command = [sys.executable, "-BEs", str(program / "follow_certificate.py"), str(self.directory)]
         environment = {"MAIL_CONFIG": str(self.postfix.directory), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         return subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
 
 
-def parts() -> list[str]:
-    tasks = yaml.safe_load((ROOT / "roles/mx_tls/tasks/follow.yml").read_text())
-    found: list[str] = next(task["loop"] for task in tasks if task["name"] == "Follow | The program")
+def parts() -> dict[str, Path]:
+    """The parts of the program that the role brings, by where they go."""
+    role = ROOT / "roles/mx_tls"
+    found = {}
+    for file in yaml.safe_load((role / "vars/main.yml").read_text())["__mx_tls_files"]:
+        (source,) = re.findall(r"role_path ~ '/(.*?)'", file["content"])
+        found[file["path"].replace("{{ __mx_tls_programs }}/", "")] = role / source
     assert "follow_certificate.py" in found
     return found
 

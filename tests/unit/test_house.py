@@ -54,7 +54,8 @@ PURE = {
     "_wanted_records",
     "_zone_file.text",
 }
-DISK = {"_attempts", "_certificates", "_document", "_ledger", "_ledger_file", "_pem_files", "_publication", "_webroot"}
+DISK = {"_attempts", "_certificates", "_document", "_ledger", "_ledger_file", "_lineages", "_pem_files"}
+DISK |= {"_publication", "_webroot"}
 DISK |= {"_mx_chain", "_mx_tls", "_mx_tlsa"}
 DISK |= {"_report_files", "_zone_file.commands", "_zone_file.places"}
 NETWORK = {

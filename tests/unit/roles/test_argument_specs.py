@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 ROLES = sorted((Path(__file__).resolve().parents[3] / "roles").iterdir())
-ALL = ["dns_records", "mx_tls", "mx_tlsa", "nginx_site", "policy_host", "report_inbox", "sender"]
+ALL = ["dns_records", "mx_tls", "mx_tlsa", "nginx_certificates", "nginx_site", "policy_host", "report_inbox", "sender"]
 TYPES: dict[str, type] = {"str": str, "path": str, "int": int, "bool": bool, "list": list, "dict": dict}
 
 

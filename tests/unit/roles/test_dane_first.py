@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import socket
 import socketserver
@@ -78,12 +79,12 @@ def free_port() -> int:
 @pytest.fixture
 def port(tmp_path: Path, daemon: Daemon) -> t.Iterator[int]:
     """Where the program listens. No resolver is at 127.0.0.77."""
-    tasks = yaml.safe_load((ROLE / "tasks/resolver.yml").read_text())
-    (parts,) = [task["loop"] for task in tasks if task["name"].endswith("The program that asks it")]
-    for part in parts:
-        source = part["src"].replace("{{ role_path }}", str(ROLE))
-        (tmp_path / part["dest"]).parent.mkdir(exist_ok=True)
-        shutil.copy(ROLE / "files" / source, tmp_path / part["dest"])
+    for file in yaml.safe_load((ROLE / "vars/main.yml").read_text())["__sender_files"]:
+        source = re.search(r"role_path ~ '/(.*?)'", file["content"])
+        if source:
+            path = tmp_path / file["path"].replace("{{ __sender_programs }}/", "")
+            path.parent.mkdir(exist_ok=True)
+            shutil.copy(ROLE / source[1], path)
     port = free_port()
     places = [f"127.0.0.1:{port}", f"127.0.0.1:{daemon.server_address[1]}", "127.0.0.77"]
     with subprocess.Popen([sys.executable, "-BEs", tmp_path / "dane_first.py", "serve", *places]) as process:

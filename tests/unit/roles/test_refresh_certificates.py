@@ -18,7 +18,7 @@ import trustme
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-ROLE = ROOT / "roles/policy_host"
+ROLE = ROOT / "roles/nginx_certificates"
 GROUP = grp.getgrgid(os.getgid()).gr_name
 AUTHORITY = trustme.CA()
 NAMES = ("mta-sts.a.example", "mta-sts.b.example")
@@ -54,12 +54,12 @@ class Installed:
 
 def parts() -> dict[str, Path]:
     """The parts of the program that the role copies, by where they go."""
-    files = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__policy_host_program_files"]
+    files = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__nginx_certificates_ways"]["files"]["files"]
     found = {}
     for file in files:
         source = re.search(r"role_path ~ '(.*?)'", file["content"])
         if source:
-            found[file["path"].replace("{{ __policy_host_programs }}/", "")] = ROLE / source[1].lstrip("/")
+            found[file["path"].replace("{{ __nginx_certificates_programs }}/", "")] = ROLE / source[1].lstrip("/")
     assert "refresh_certificates.py" in found
     return found
 

@@ -156,3 +156,26 @@ def test_each_of_our_sites_is_one_of_the_others_to_the_other() -> None:
     # That of the reports leaves the sizes for many names to the policies.
     assert (policies.settled, "map_hash_max_size" in reports.settled) == ((), True)
     assert reports.place == "/etc/nginx/sites-enabled/zz-mta-sts-reports.conf"
+
+
+@pytest.mark.parametrize(
+    ("others", "name"),
+    [
+        (["sites-enabled/shop"], "zz-mta-sts.conf"),
+        (["sites-enabled/zz-mta-sts-reports.conf", "sites-enabled/zzz-shop"], "~zz-mta-sts.conf"),
+        (["sites-enabled/~shop", "sites-enabled/zzz-shop"], "~zz-mta-sts.conf"),
+        (["sites-enabled/~~shop"], "~~zz-mta-sts.conf"),
+        (["conf.d/zzz.conf", "zzz.conf"], "zz-mta-sts.conf"),
+    ],
+)
+def test_a_site_that_would_be_read_behind_ours_is_not(others: list[str], name: str) -> None:
+    text = dump() + "".join(f"# configuration file /etc/nginx/{path}:\nserver {{ }}\n" for path in others)
+    assert read_dump(text).place == f"/etc/nginx/sites-enabled/{name}"
+
+
+def test_our_sites_do_not_drive_each_other_behind() -> None:
+    text = dump(reports=REPORTS) + f"# configuration file /etc/nginx/sites-enabled/zz-mta-sts.conf:\n{OURS}\n"
+    assert [read_dump(text, SITES[name]).place.rpartition("/")[2] for name in ("policies", "reports")] == [
+        "zz-mta-sts.conf",
+        "zz-mta-sts-reports.conf",
+    ]

@@ -16,12 +16,15 @@ import sys
 from pathlib import Path
 
 from mta_sts._pem_files import Store, from_files
+from mta_sts._webroot import locked
 
 
 def main() -> int:
     directory, group, certificate, key = sys.argv[1:]
     store = Store(Path(directory), grp.getgrnam(group).gr_gid)
-    outcomes = from_files(store.names(), certificate, key, store, check_mode=False)
+    # A rollout that takes a name away must not find its file again.
+    with locked(store.directory):
+        outcomes = from_files(store.names(), certificate, key, store, check_mode=False)
     for name, outcome in outcomes.items():
         if outcome.changed:
             print(f"{name}: refreshed")
