@@ -106,24 +106,31 @@ def _members(path: str, part: str) -> t.Iterator[tuple[str, t.Any]]:
     except OSError as error:
         raise ValueError(error.strerror) from None
     _brace, at = _one_of("{", text, 0)
-    key, at = _value(text, at)
+    key, at = _key(text, at)
     while key != part:
         _colon, at = _one_of(":", text, at)
         _skipped, at = _value(text, at)
         comma, at = _one_of(",}", text, at)
         if comma == "}":
             raise ValueError(f"it has no {part!r}")
-        key, at = _value(text, at)
+        key, at = _key(text, at)
     _colon, at = _one_of(":", text, at)
     comma, at = _one_of("{", text, at)
     if text.startswith("}", _after_blanks(text, at)):
         return
     while comma != "}":
-        key, at = _value(text, at)
+        key, at = _key(text, at)
         _colon, at = _one_of(":", text, at)
         value, at = _value(text, at)
         yield key, value
         comma, at = _one_of(",}", text, at)
+
+
+def _key(text: str, at: int) -> tuple[str, int]:
+    key, after = _value(text, at)
+    if not isinstance(key, str):
+        raise ValueError(f"there is no name at character {_after_blanks(text, at)}")
+    return key, after
 
 
 def _value(text: str, at: int) -> tuple[t.Any, int]:
@@ -201,7 +208,10 @@ def write_told(path: str, host: str, text: str) -> None:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DocumentError(f"{path}: what {host} told is no JSON document: {error}") from None
-    write_document(path, {"host": host, **document})
+    if not isinstance(document, dict):
+        raise DocumentError(f"{path}: what {host} told is no JSON object")
+    # No host speaks for another one.
+    write_document(path, {"host": host} | document | {"host": host})
 
 
 def copy_document(path: str, dest: str) -> None:

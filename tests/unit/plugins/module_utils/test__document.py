@@ -148,6 +148,8 @@ DAMAGED: dict[str, str] = {
     '{"host": "a", "domains"': "there is no : at character 23",
     '{"host": "a", "domains": {"x": ' + "[" * 100_000: "is nested too deep",
     '{"host": "a", "b": 1, ': "Expecting value",
+    '{"host": "a", [1]: 2}': "there is no name at character 14",
+    '{"host": "a", "domains": { {}: 1}}': "there is no name at character 27",
 }
 
 
@@ -160,6 +162,19 @@ def test_damaged_reports_raise_nothing_but_a_value_error(tmp_path: Path, text: s
     (tmp_path / "1.json").unlink()
     with pytest.raises(ValueError, match="No such file"):
         list(documents["a"])
+
+
+def test_what_a_host_told_is_of_that_host(tmp_path: Path) -> None:
+    path = tmp_path / "1.json"
+    write_told(str(path), "web1", '{"a": 1, "host": "web2"}')
+    assert read_document(str(path)) == {"host": "web1", "a": 1}
+    assert path.read_text().startswith('{\n "host": "web1"')
+
+
+@pytest.mark.parametrize(("text", "what"), [("{", "document: "), ("[]", "object$"), ("[" * 100_000, "document: ")])
+def test_what_a_host_told_may_be_damaged(tmp_path: Path, text: str, what: str) -> None:
+    with pytest.raises(DocumentError, match=rf"1\.json: what web1 told is no JSON {what}"):
+        write_told(str(tmp_path / "1.json"), "web1", text)
 
 
 def test_a_plan_as_it_is_made_can_be_read(tmp_path: Path) -> None:
