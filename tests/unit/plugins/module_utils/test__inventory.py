@@ -111,6 +111,26 @@ WRONG: list[tuple[t.Any, str]] = [
     ({"domain": "example.com", "mx": MX, "tlsrpt": ["ftp://a"]}, "[0] example.com: tlsrpt: "),
     ({"domain": "example.com", "mx": MX, "manage_address": "no"}, "[0] example.com: manage_address 'no': must be true"),
     (
+        {"domain": "example.com", "mx": MX, "delegation": 5},
+        "[0] example.com: delegation 5: must be the name of a zone of yours",
+    ),
+    (
+        {"domain": "example.com", "mx": MX, "delegation": "a b.example"},
+        "[0] example.com: delegation 'a b.example' holds",
+    ),
+    (
+        {"domain": "example.com", "mx": MX, "delegation": "sts.example.com"},
+        "[0] example.com: delegation 'sts.example.com': must lie outside of the domain",
+    ),
+    (
+        {"domain": "example.com", "mx": MX, "delegation": "Example.com"},
+        "[0] example.com: delegation 'Example.com': must lie outside of the domain",
+    ),
+    (
+        {"domain": "example.com", "mx": MX, "delegation": ".".join(["a" * 60] * 4)},
+        f"[0] example.com: delegation '{'.'.join(['a' * 60] * 4)}': too long for a name such as _smtp._tls.example",
+    ),
+    (
         {"domain": "example.com", "mx": [f"mx{number}.{'a' * 60}.example" for number in range(200)]},
         "[0] example.com: mx: 200 patterns make a policy of ",
     ),

@@ -543,6 +543,15 @@ def test_p6_what_another_tool_announces_and_cannot_be_fetched_now(desired: Desir
     assert run(dataclasses.replace(TEST, replace_foreign=True), History(), observed).policy == TESTED
 
 
+@pytest.mark.parametrize("address", ["elsewhere", "unknown"])
+def test_what_need_not_be_tested_is_enforced_only_where_senders_are_led_to_us(address: str) -> None:
+    at_once = dataclasses.replace(ENFORCE, gate=False, testing_days=0)
+    assert run(at_once, History(), seen()).policy == ENFORCED
+    decision = run(at_once, History(), seen(address=address))
+    assert decision.policy == TESTED
+    assert hold(decision, "testing-period").message == "senders are not led to the policy hosts yet"
+
+
 # --- take-over of a domain that others served -------------------------------------------------------------
 
 LEGACY = Policy("enforce", MX, 604800)
@@ -1000,6 +1009,15 @@ HISTORIES = st.builds(
 )
 
 
+class Case(t.NamedTuple):
+    """What a decision was made from, and the decision."""
+
+    desired: Desired
+    history: History
+    observed: t.Optional[Observed]
+    decision: Decision
+
+
 @st.composite
 def observations(draw: st.DrawFn) -> Observed:
     announced = draw(st.none() | POLICIES)
@@ -1022,7 +1040,7 @@ def observations(draw: st.DrawFn) -> Observed:
 
 
 @st.composite
-def decisions(draw: st.DrawFn) -> tuple[Desired, History, t.Optional[Observed], Decision]:
+def cases(draw: st.DrawFn) -> Case:
     """A decision, made without or with the proof of the very policy that it was about."""
     desired, history = draw(DESIRED), draw(HISTORIES)
     observed = draw(observations() if draw(st.integers(0, 9)) else st.none())
@@ -1031,15 +1049,11 @@ def decisions(draw: st.DrawFn) -> tuple[Desired, History, t.Optional[Observed], 
         observed = dataclasses.replace(observed, proof=proof_of(decision.policy, 2, draw(TEXTS)))
         decision = decide(desired, history, observed, NOW)
     event(f"{desired.state}: {decision.stage}, {decision.record}")
-    return desired, history, observed, decision
+    return Case(desired, history, observed, decision)
 
 
-@settings(max_examples=200)
-@given(decisions())
-def test_p1_no_id_without_a_whole_proof_of_its_policy(
-    case: tuple[Desired, History, t.Optional[Observed], Decision],
-) -> None:
-    _desired, _history, observed, decision = case
+def p1_no_id_without_a_whole_proof_of_its_policy(case: Case) -> None:
+    decision, observed = case.decision, case.observed
     if decision.record == ANNOUNCE:
         assert decision.policy is not None
         assert decision.serve
@@ -1051,10 +1065,8 @@ def test_p1_no_id_without_a_whole_proof_of_its_policy(
     assert (decision.stage == "pending") is any(one.keeps_from_announcing for one in decision.holds)
 
 
-@settings(max_examples=200)
-@given(decisions())
-def test_a_domain_that_does_not_arrive_says_why(case: tuple[Desired, History, t.Optional[Observed], Decision]) -> None:
-    desired, _history, _observed, decision = case
+def a_domain_that_does_not_arrive_says_why(case: Case) -> None:
+    desired, decision = case.desired, case.decision
     arrived = decision.stage == {"testing": "testing", "enforce": "enforcing", "none": "none"}[desired.mode]
     if desired.state == "absent":
         arrived = decision.stage == "absent" or decision.remove
@@ -1062,44 +1074,42 @@ def test_a_domain_that_does_not_arrive_says_why(case: tuple[Desired, History, t.
     assert not (decision.remove and decision.serve)
 
 
-@settings(max_examples=200)
-@given(decisions())
-def test_p6_what_enforces_is_never_taken_back_by_what_is_seen(
-    case: tuple[Desired, History, t.Optional[Observed], Decision],
-) -> None:
-    desired, history, observed, decision = case
-    wanted = desired.state == "present" and desired.mode == "enforce"
-    if observed is not None and wanted and any(policy.mode == "enforce" for policy in history.current(NOW)):
-        assert not decision.serve or mode(decision) == "enforce"
+def p6_what_enforces_is_never_taken_back_by_what_is_seen(case: Case) -> None:
+    wanted = case.desired.state == "present" and case.desired.mode == "enforce"
+    if case.observed is not None and wanted and any(one.mode == "enforce" for one in case.history.current(NOW)):
+        assert not case.decision.serve or mode(case.decision) == "enforce"
 
 
-@settings(max_examples=200)
-@given(decisions())
-def test_p6_the_patterns_are_those_of_the_inventory_and_of_what_senders_may_get(
-    case: tuple[Desired, History, t.Optional[Observed], Decision],
-) -> None:
-    desired, history, observed, decision = case
+def p6_the_patterns_are_those_of_the_inventory_and_of_what_senders_may_get(case: Case) -> None:
+    desired, observed, decision = case.desired, case.observed, case.decision
     if decision.serve and desired.state == "present":
         assert decision.policy is not None
-        known = {pattern for served in history.served for pattern in served.policy.mx}
+        known = {pattern for served in case.history.served for pattern in served.policy.mx}
         if observed is not None and observed.policy is not None:
             known.update(observed.policy.mx)
         assert set(desired.mx) <= set(decision.policy.mx) <= {*desired.mx, *known}
 
 
-@settings(max_examples=200)
-@given(decisions())
-def test_p5_nothing_goes_that_a_sender_may_need(
-    case: tuple[Desired, History, t.Optional[Observed], Decision],
-) -> None:
-    desired, history, observed, decision = case
+def p5_nothing_goes_that_a_sender_may_need(case: Case) -> None:
+    observed, decision = case.observed, case.decision
     if decision.record == REMOVE or decision.remove:
-        assert desired.state == "absent"
+        assert case.desired.state == "absent"
         assert observed is not None
-        assert {one.policy.mode if one.policy else "" for one in history.outstanding(NOW)} <= {"none"}
+        assert {one.policy.mode if one.policy else "" for one in case.history.outstanding(NOW)} <= {"none"}
         assert observed.policy is None or observed.policy.mode == "none"
     if decision.remove:
         assert observed is not None
         assert not observed.records
         assert decision.conditions is not None
         assert NOW - decision.conditions[RECORD_GONE] >= DAY
+
+
+# Together, as what costs is to make the cases.
+@settings(max_examples=400)
+@given(cases())
+def test_whatever_comes(case: Case) -> None:
+    p1_no_id_without_a_whole_proof_of_its_policy(case)
+    p5_nothing_goes_that_a_sender_may_need(case)
+    p6_what_enforces_is_never_taken_back_by_what_is_seen(case)
+    p6_the_patterns_are_those_of_the_inventory_and_of_what_senders_may_get(case)
+    a_domain_that_does_not_arrive_says_why(case)

@@ -170,6 +170,8 @@ NO_LETTER = (
         ("k\u212a.example", f"'k\u212a.example': the label 'k\u212a' {UNSURE}"),
         ("\u017f\u00fc.example", f"'\u017fü.example': the label '\u017fü' {UNSURE}"),
         ("\u0301a.example", f"'\u0301a.example': the label '\u0301a' {UNSURE}"),
+        # From left to right, and from right to left.
+        ("a\u05d0b.example", f"'a\u05d0b.example': the label 'a\u05d0b' {UNSURE}"),
         (
             "-ü.example",
             "'-ü.example': the label '-ü' may have hyphens inside only, and not as third and fourth character",

@@ -273,6 +273,22 @@ def test_what_is_damaged_is_left_out_and_told_and_stops_nothing_else(damage: str
     assert troubles["inbox1"].startswith("some of its reports are left out: example.com ")
 
 
+def test_what_ends_in_the_middle_is_told_and_what_came_before_counts() -> None:
+    def cut() -> t.Iterator[tuple[str, t.Any]]:
+        yield "example.com", {"2026-11-19": FAILED}
+        raise ValueError("there is no } at character 99\x1b")
+
+    class Cut(dict[str, t.Any]):
+        def __getitem__(self, host: str) -> t.Any:
+            return cut() if host == "inbox1" else super().__getitem__(host)
+
+    troubles: dict[str, str] = {}
+    documents = Cut(inbox1=None, inbox2={"example.org": {"2026-11-19": FAILED}}.items())
+    wanted = {"example.com", "example.org"}
+    assert [day.domain for day in read_days(documents, wanted, troubles)] == ["example.com", "example.org"]
+    assert troubles == {"inbox1": "its reports are left out, or some of them: there is no } at character 99?"}
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),

@@ -15,6 +15,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._tlsa import (
     InDns,
     Key,
     Memory,
+    Pending,
     Seen,
     Wish,
     decide,
@@ -22,6 +23,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._tlsa import (
     key_of,
     lost,
     normal,
+    remember,
     tlsa_value,
 )
 from cryptography import x509
@@ -134,6 +136,26 @@ def test_what_is_decided(case: str) -> None:
     assert (decision.stage, decision.values) == (stage, None if values is None else tuple(sorted(values)))
     assert bool(decision.refused) == (stage == "refused")
     assert decision.gone == (stage == "absent" and not found.dns.anywhere)
+
+
+@pytest.mark.parametrize(
+    ("records", "dns", "waits"),
+    [
+        # All of it is there, one name server has it not, one was silent, and somebody has put another one there.
+        ((A1, B1), {}, False),
+        ((A1, B1), {"everywhere": frozenset({A1})}, True),
+        ((A1, B1), {"complete": False}, True),
+        ((A1, B1, C1), {}, True),
+    ],
+)
+def test_a_change_is_over_when_it_is_seen_everywhere(
+    records: tuple[str, ...], dns: dict[str, t.Any], waits: bool
+) -> None:
+    begun = replace(NEXT, pending=Pending((A1, B1), 7200), cached_until=NOW)
+    memory = remember(begun, seen(*records, ready=(A, B), **dns), Wish(), NOW)
+    assert (memory.pending is not None) == waits
+    # Some cache may have got what was there before until now.
+    assert memory.cached_until == NOW + 7200
 
 
 def test_it_says_until_when_it_waits() -> None:

@@ -90,6 +90,11 @@ def test_a_merged_record_that_would_be_too_long_is_told_instead() -> None:
     assert decided(seen, tlsrpt_others="merge").uris is None
 
 
+def test_what_documents_tell_and_is_no_uri_is_not_merged() -> None:
+    seen = Observed(tlsrpt_records=("v=TLSRPTv1; rua=...",), tlsrpt=("ftp://example.org",))
+    assert [hold.code for hold in decided(seen, tlsrpt_others="merge").notes] == ["tlsrpt-others"]
+
+
 def test_what_dns_does_not_say_is_no_reason_to_do_or_to_forget_anything() -> None:
     remembered = decided(there()).conditions
     silent = decided(Observed(tlsrpt_records=None), {**remembered, "testing": NOW})
