@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 from pathlib import Path
 
@@ -100,6 +101,7 @@ def room_of(name: str) -> str:
     return rooms[0]
 
 
+@functools.cache
 def files() -> dict[str, Path]:
     found = {".".join(path.relative_to(UTILS).with_suffix("").parts): path for path in UTILS.rglob("_*.py")}
     for package in sorted(path.name for path in UTILS.iterdir() if path.is_dir() and path.name.startswith("_")):
@@ -108,6 +110,7 @@ def files() -> dict[str, Path]:
     return found
 
 
+@functools.cache
 def imports(path: Path, package: str) -> set[str]:
     """All modules that a file imports, with relative ones made absolute."""
     found = set()

@@ -334,9 +334,9 @@ def test_a_damaged_entry_changes_nothing(ledger: Ledger, damage: Entry) -> None:
     assert ledger.describe() == before
 
 
-def test_10000_domains(tmp_path: Path) -> None:
+def test_very_many_domains(tmp_path: Path) -> None:
     """Also in one file and in three runs, of which the last changes nothing."""
-    domains = [f"d{number}.example" for number in range(10_000)]
+    domains = [f"d{number}.example" for number in range(2000)]
     with Ledger(tmp_path / "ledger") as ledger:
         for at, name, before in ((NOW, "t", None), (NOW + DAY, "e", "t"), (NOW + 2 * DAY, "e", "e")):
             entries = [entry(name, domain, conditions={"ready": time_text(NOW)}) for domain in domains]

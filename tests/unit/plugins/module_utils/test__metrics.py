@@ -113,13 +113,13 @@ def test_names_that_are_cut_to_the_same_are_one_series() -> None:
     assert len(read(verify_metrics(documents.verified(domains, {}, 0)))["mta_sts_domain_broken"]) == 1
 
 
-def test_a_bad_day_is_a_large_number_and_not_10_000_series() -> None:
+def test_a_bad_day_is_a_large_number_and_not_2000_series() -> None:
     error = documents.finding("record-missing", "x", "has no TXT record")
-    domains = (documents.seen_domain(f"d{n}.example", "broken", error, days=n / 100) for n in range(10_000))
+    domains = (documents.seen_domain(f"d{n}.example", "broken", error, days=n / 100) for n in range(2000))
     found = read(verify_metrics(documents.verified(domains, {}, 0)))
-    assert by(found["mta_sts_domains"], "verdict")["broken"] == 10_000
-    assert found["mta_sts_findings"] == {(("code", "record-missing"), ("severity", "error")): 10_000}
-    assert found["mta_sts_certificates"] == {(): 20_000}
+    assert by(found["mta_sts_domains"], "verdict")["broken"] == 2000
+    assert found["mta_sts_findings"] == {(("code", "record-missing"), ("severity", "error")): 2000}
+    assert found["mta_sts_certificates"] == {(): 4000}
     for name in ("mta_sts_domain_broken", "mta_sts_domain_errors", "mta_sts_certificate_not_after_timestamp_seconds"):
         assert len(found[name]) == NAMED
     # Those that expire first are among them.

@@ -237,11 +237,11 @@ def test_what_is_not_known_is_said() -> None:
     assert domain[3] == "no policy"
 
 
-def test_10_000_domains_are_a_file_of_reasonable_size() -> None:
-    document = documents.many(10_000)
+def test_very_many_domains_are_a_file_of_reasonable_size() -> None:
+    document = documents.many(2000)
     began = time.process_time()
     page = make_page(document, ASSETS)
-    assert time.process_time() - began < 10
-    assert len(page) < 8_000_000
-    assert len(data_of(page)["domains"]) == 10_000
-    assert "100 of 10,000 domains are broken" in html.unescape(page)
+    assert time.process_time() - began < 2
+    assert len(page) < 1_700_000
+    assert len(data_of(page)["domains"]) == 2000
+    assert "20 of 2,000 domains are broken" in html.unescape(page)
