@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles/sender"
 STS = "OK secure match=mx1.example.net servername=hostname"
 

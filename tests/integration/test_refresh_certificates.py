@@ -17,7 +17,7 @@ import pytest
 import trustme
 import yaml
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles/nginx_certificates"
 GROUP = grp.getgrgid(os.getgid()).gr_name
 AUTHORITY = trustme.CA()
