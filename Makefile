@@ -18,8 +18,10 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.collections
 export ANSIBLE_HOME := $(CURDIR)/.ansible
 export ANSIBLE_CONFIG := $(CURDIR)/tests/lab/ansible.cfg
 export PYTHONPATH := $(CURDIR)/.collections
+# What coverage measures, in whatever directory.
+export MTA_STS_CHECKOUT := $(CURDIR)
 
-.PHONY: help setup packages demo test lint sanity unit simulation fuzz integration molecule bench docs site clean lock
+.PHONY: help setup packages demo test lint sanity unit branches coverage simulation fuzz integration molecule bench docs site clean lock
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -28,7 +30,7 @@ demo: setup ## roll MTA-STS out to real servers in containers, and look at the r
 
 test: setup packages ## everything that CI runs; each part shows what it said when it has ended
 	# Side by side, as molecule mostly waits for its hosts; the rest takes the time that it leaves.
-	$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target NICE='nice -n 15' molecule-1 molecule-2 lint unit simulation sanity integration
+	$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target NICE='nice -n 15' molecule-1 molecule-2 lint branches simulation sanity integration
 
 lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	ruff check .
@@ -50,6 +52,18 @@ lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 
 unit: setup ## tests of the pure parts
 	$(NICE) python -m pytest --numprocesses=auto tests/unit
+
+# Data of earlier runs would tell of code that is not there any more.
+COVERAGE_DATA := tests/output/coverage
+branches: setup ## the same, and that they take every branch of the pure files
+	rm -rf $(COVERAGE_DATA)
+	mkdir -p $(COVERAGE_DATA)
+	$(NICE) coverage run -m pytest --numprocesses=auto tests/unit
+	.ci/coverage pure
+
+coverage: branches packages .collections-community/.complete ## what unit and integration tests take of all plugins, file by file; takes long
+	coverage run -m pytest tests/integration
+	.ci/coverage all
 
 simulation: setup ## the promises in a simulated world; more of it: make simulation MTA_STS_EXAMPLES=20000
 	$(NICE) python -m pytest --numprocesses=auto tests/simulation
