@@ -157,9 +157,9 @@ def _host_of(path: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:
             begins = _HOST_FIRST.match(file.read(BEGINNING))
+        host = json.loads(begins[1]) if begins else read_document(path).get("host")
     except (OSError, ValueError) as error:
         raise DocumentError(f"{path}: {error}") from None
-    host = json.loads(begins[1]) if begins else read_document(path).get("host")
     if not isinstance(host, str):
         raise DocumentError(f"{path}: 'host' is missing or damaged")
     return host

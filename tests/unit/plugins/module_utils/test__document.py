@@ -109,6 +109,10 @@ def test_documents_by_host(tmp_path: Path) -> None:
     write_document(str(tmp_path / "3.json"), {})
     with pytest.raises(DocumentError, match=r"3\.json: 'host' is missing"):
         Documents(str(tmp_path))
+    for text in ('{"host": "a\n"}', '{"host": "\\u00"}', '{"host": '):
+        (tmp_path / "3.json").write_text(text)
+        with pytest.raises(DocumentError, match=r"3\.json: "):
+            Documents(str(tmp_path))
 
 
 def test_documents_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
