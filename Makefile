@@ -18,6 +18,8 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.collections
 export ANSIBLE_HOME := $(CURDIR)/.ansible
 export ANSIBLE_CONFIG := $(CURDIR)/tests/lab/ansible.cfg
 export PYTHONPATH := $(CURDIR)/.collections
+# To compile all tests anew in each process of each part costs more than half of what the unit tests do.
+unexport PYTHONDONTWRITEBYTECODE
 # What coverage measures, in whatever directory.
 export MTA_STS_CHECKOUT := $(CURDIR)
 
