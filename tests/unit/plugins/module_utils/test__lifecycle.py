@@ -1105,7 +1105,7 @@ def p5_nothing_goes_that_a_sender_may_need(case: Case) -> None:
 
 
 # Together, as what costs is to make the cases.
-@settings(max_examples=400)
+@settings(max_examples=300)
 @given(cases())
 def test_whatever_comes(case: Case) -> None:
     p1_no_id_without_a_whole_proof_of_its_policy(case)

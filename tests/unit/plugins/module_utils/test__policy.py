@@ -374,7 +374,7 @@ policies = st.one_of(
     st.builds(
         Policy,
         mode=st.sampled_from(["testing", "enforce"]),
-        mx=st.lists(patterns, min_size=1, max_size=8).map(tuple),
+        mx=st.lists(patterns, min_size=1, max_size=4).map(tuple),
         max_age=max_ages,
     ),
     st.builds(Policy, mode=st.just("none"), mx=st.lists(patterns, max_size=3).map(tuple), max_age=max_ages),

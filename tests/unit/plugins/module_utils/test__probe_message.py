@@ -55,7 +55,9 @@ def replies(draw: st.DrawFn) -> dns.message.Message:
     query = dns.message.make_query(draw(names), draw(st.sampled_from(list(TYPES))))
     made = dns.message.make_response(query)
     for section in (made.answer, made.authority):
-        for owner, (rdtype, data), ttl in draw(st.lists(st.tuples(names, records, st.integers(0, 2**31 - 1)))):
+        for owner, (rdtype, data), ttl in draw(
+            st.lists(st.tuples(names, records, st.integers(0, 2**31 - 1)), max_size=4)
+        ):
             section.append(dns.rrset.from_text(owner, ttl, "IN", rdtype, data))
     return made
 
