@@ -17,6 +17,7 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._document impor
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._evidence import Evidence, Site
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._inventory import Desired
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._plan import make_plan
+from ansible_playbook import run_tasks
 from bind import Named
 from documents import NOW
 
@@ -62,8 +63,9 @@ def play(hosts: str, module: str, **options: t.Any) -> Document:
     return {"hosts": hosts, "gather_facts": False, "tasks": [task]}
 
 
-def look_and_merge(directory: Path, named: Named, parts: str = "2") -> tuple[int, str]:
-    look = {
+def look(named: Named, parts: str = "2") -> Document:
+    """The options of the look of each host."""
+    return {
         "document": "plan.json",
         "part": "{{ groups.all.index(inventory_hostname) }}",
         "parts": parts,
@@ -71,9 +73,12 @@ def look_and_merge(directory: Path, named: Named, parts: str = "2") -> tuple[int
         "timeout": 2,
         "results": "seen/{{ inventory_hostname }}.json",
     }
+
+
+def look_and_merge(directory: Path, named: Named) -> tuple[int, str]:
     seen = [f"seen/{host}.json" for host in SHARES]
     merge = play("localhost", "mta_sts_merge", documents=seen, troubles={"probe2": "down"}, dest="observed.json")
-    (directory / "play.yml").write_text(yaml.safe_dump([play("all", "mta_sts_verify", **look), merge]))
+    (directory / "play.yml").write_text(yaml.safe_dump([play("all", "mta_sts_verify", **look(named)), merge]))
     return run(directory, "play.yml", "-c", "local", inventory={"all": {"hosts": {host: {} for host in SHARES}}})
 
 
@@ -91,43 +96,43 @@ def test_hosts_share_the_domains_by_their_mx_hosts(directory: Path, named: Named
     assert set(whole) == {"host", "domains", "mx_hosts"}
 
 
-@pytest.mark.parametrize("parts", ["1", "0", "'many'"])
-def test_a_part_that_there_is_not(directory: Path, named: Named, parts: str) -> None:
-    status, output = look_and_merge(directory, named, parts)
-    assert status != 0
-    assert "must be from 0 to one less than parts" in output or "must be whole numbers" in output
+PARTS = {"1": "must be from 0 to one less than parts", "0": "must be from 0", "'many'": "must be whole numbers"}
 
 
-def merge(directory: Path, *, documents: t.Sequence[Document | str]) -> tuple[int, str]:
-    names = [f"{number}.json" for number in range(len(documents))]
-    for name, document in zip(names, documents):
-        (directory / name).write_text(document if isinstance(document, str) else json.dumps(document))
-    plays = [
-        play("localhost", "mta_sts_merge", documents=[*names, "none.json"], troubles={"p": "down"}, dest="whole.json")
-    ]
-    (directory / "play.yml").write_text(yaml.safe_dump(plays))
-    return run(directory, "play.yml", inventory={"all": {}})
-
-
-def test_one_alone_is_taken_as_it_is(tmp_path: Path) -> None:
-    status, output = merge(tmp_path, documents=['{"host": "p",\n\n"domains": {}}'])
-    assert status == 0, output
-    assert (tmp_path / "whole.json").read_bytes() == (tmp_path / "0.json").read_bytes()
+def test_a_part_that_there_is_not(directory: Path, named: Named) -> None:
+    tasks = [{"postmaster.mta_sts.mta_sts_verify": look(named, parts)} for parts in PARTS]
+    (_probe1, probe2), _printed = run_tasks(directory, *tasks, hosts=list(SHARES))
+    for result, message in zip(probe2, PARTS.values(), strict=True):
+        assert message in result["msg"]
 
 
 MISTAKES: dict[str, tuple[list[Document | str], str]] = {
     "none": ([], "No probe host has found anything: p: down"),
-    "no JSON": ([{"host": "p", "domains": {}}, "{"], "1.json: not a JSON document"),
+    "no JSON": ([{"host": "p", "domains": {}}, "{"], "no JSON-1.json: not a JSON document"),
     "another kind": ([{"host": "p", "domains": {}}, {"host": "q"}], "no results documents of one kind: KeyError"),
 }
 
 
-@pytest.mark.parametrize(("documents", "text"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_named(tmp_path: Path, documents: list[Document | str], text: str) -> None:
-    status, output = merge(tmp_path, documents=documents)
-    assert status != 0
-    assert text in output
-    assert not (tmp_path / "whole.json").exists()
+def merging(directory: Path, name: str, documents: t.Sequence[Document | str]) -> Document:
+    """A task that puts documents together, of which one more is missing."""
+    names = [f"{name}-{number}.json" for number in range(len(documents))]
+    for path, document in zip(names, documents, strict=True):
+        (directory / path).write_text(document if isinstance(document, str) else json.dumps(document))
+    options = {"documents": [*names, "none.json"], "troubles": {"p": "down"}, "dest": f"{name}.json"}
+    return {"postmaster.mta_sts.mta_sts_merge": options}
+
+
+def test_a_mistake_is_named_and_one_alone_is_taken_as_it_is(tmp_path: Path) -> None:
+    """In one run, as each takes its time."""
+    tasks = [merging(tmp_path, name, documents) for name, (documents, _text) in MISTAKES.items()]
+    alone = merging(tmp_path, "alone", ['{"host": "p",\n\n"domains": {}}'])
+    ((*refused, taken),), _printed = run_tasks(tmp_path, *tasks, alone)
+    for result, (name, (_documents, text)) in zip(refused, MISTAKES.items(), strict=True):
+        assert result["failed"], name
+        assert text in result["msg"], name
+        assert not (tmp_path / f"{name}.json").exists()
+    assert not taken["failed"]
+    assert (tmp_path / "alone.json").read_bytes() == (tmp_path / "alone-0.json").read_bytes()
 
 
 def test_a_job_slice_is_refused(tmp_path: Path) -> None:

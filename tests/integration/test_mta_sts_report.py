@@ -24,11 +24,11 @@ def entry(domain: str, stage: str, *codes: str) -> Document:
     return {"domain": domain, "stage": stage, "record": "announce", "remove": False, "holds": holds, **served}
 
 
-def reporting(directory: Path, *entries: Document, **options: t.Any) -> Document:
+def reporting(directory: Path, *entries: Document, name: str = "plan.json", **options: t.Any) -> Document:
     """The options that report a rollout."""
     plan = {"policy_hosts": {"web1": []}, "domains": list(entries), "orphans": [], "troubles": []}
-    (directory / "plan.json").write_text(json.dumps(plan))
-    return {"plan": "plan.json", "started": 1795428000, "dest": "run/report.json", **options}
+    (directory / name).write_text(json.dumps(plan))
+    return {"plan": name, "started": 1795428000, "dest": "run/report.json", **options}
 
 
 def run(directory: Path, *tasks: Document, check_mode: bool = False) -> tuple[list[Document], str]:
@@ -77,18 +77,25 @@ FAILURES: dict[str, tuple[list[Document], Document, str]] = {
 }
 
 
-@pytest.mark.parametrize(("entries", "options", "message"), FAILURES.values(), ids=FAILURES)
-def test_what_needs_somebody_fails_the_run_unless_told_otherwise(
-    tmp_path: Path, entries: list[Document], options: Document, message: str
-) -> None:
-    told = reporting(tmp_path, *entries, **options)
-    (result, unless), printed = run(tmp_path, told, {**told, "dest": "run/unless.json", "fail_on_pending": False})
-    assert (result["failed"], result["msg"]) == (True, message)
-    assert not unless["failed"]
-    document = json.loads((tmp_path / "run/report.json").read_text())
-    assert document["failed_hosts"] == options.get("troubles", {})
-    for host in document["failed_hosts"]:
-        assert printed.count(f"\n  policy host {host}: ") == 2
+def test_what_needs_somebody_fails_the_run_unless_told_otherwise(tmp_path: Path) -> None:
+    """All in one run, as each takes its time."""
+    tasks = []
+    for number, (entries, options, _message) in enumerate(FAILURES.values()):
+        told = reporting(tmp_path, *entries, name=f"plan{number}.json", **options)
+        for unless in (False, True):
+            dest = f"run/{number}{'-unless' * unless}.json"
+            tasks.append({**told, "dest": dest, "fail_on_pending": not unless})
+    results, printed = run(tmp_path, *tasks)
+    hosts: list[str] = []
+    for number, (name, (_entries, options, message)) in enumerate(FAILURES.items()):
+        fails, goes_on = results[2 * number : 2 * number + 2]
+        assert (fails["failed"], fails["msg"]) == (True, message), name
+        assert not goes_on["failed"], name
+        document = json.loads((tmp_path / f"run/{number}.json").read_text())
+        assert document["failed_hosts"] == options.get("troubles", {}), name
+        hosts += document["failed_hosts"]
+    for host in hosts:
+        assert printed.count(f"\n  policy host {host}: ") == 2 * hosts.count(host)
 
 
 # --- what else is written ---------------------------------------------------------------------------------
