@@ -60,6 +60,9 @@ ON_DEMAND = {"out1": "trixie"}  # made only with --with; and the suite, as only 
 NEEDED = ["podman", "runc", "netavark", "containernetworking-plugins", "iptables", "iproute2"]
 NEEDED += ["mmdebstrap", "debian-archive-keyring", "openssh-client"]
 
+# The Debian packages that most tests find on a policy host.
+INSTALLED = ["nginx", "certbot"]
+
 # For machines where podman cannot start a container as it comes (cgroups v1, tight limits).
 CAUTIOUS = """\
 [engine]
@@ -157,6 +160,21 @@ def build_image(suite: str) -> None:
         as_root(str(HERE / "image.sh"), suite, tarball)
         changes = ('--change=CMD ["/sbin/init"]', f"--change=LABEL {LABEL_CHECKOUT}")
         podman("import", *changes, tarball, image_of(suite))
+
+
+def installed(suite: str) -> str:
+    """The image of hosts that have what the roles install, for tests that are not about that."""
+    image = f"{image_of(suite)}-installed"
+    if podman("images", "--quiet", image):
+        return image
+    say(f"installing packages in an image of Debian {suite} (once)")
+    container = f"mta-sts-{CHECKOUT_ID}-installed-{suite}"
+    podman("rm", "--force", "--ignore", container)  # left by a run that was killed
+    install = ["apt-get", "install", "--yes", "--quiet=2", "--no-install-recommends", *INSTALLED]
+    podman("run", f"--name={container}", "--network=none", image_of(suite), *install)
+    podman("commit", "--quiet", '--change=CMD ["/sbin/init"]', container, image)
+    podman("rm", container)
+    return image
 
 
 def check_podman(image: str) -> None:
@@ -355,11 +373,12 @@ class Lab:
             "lab_tsig_powerless_secret": base64.b64encode(secrets.token_bytes(32)).decode(),
         }
 
-    def make_hosts(self, plan: Plan, hosts: list[str]) -> None:
+    def make_hosts(self, plan: Plan, hosts: list[str], image: t.Callable[[str], str] = image_of) -> None:
+        images = {suite: image(suite) for suite in sorted({plan.suites[host] for host in hosts})}
         with ThreadPoolExecutor(len(hosts)) as threads:
-            list(threads.map(lambda host: self.make_host(plan, host), hosts))
+            list(threads.map(lambda host: self.make_host(plan, host, images[plan.suites[host]]), hosts))
 
-    def make_host(self, plan: Plan, host: str) -> None:
+    def make_host(self, plan: Plan, host: str, image: str) -> None:
         container, address = self.container(host), plan.address(host)
         # To run Debian's units in their sandboxes, as a real host does.
         sandboxes = ["--cap-add=SYS_ADMIN"] if HOSTS[host][1] in ("lab_mx", "lab_sender") else []
@@ -367,7 +386,7 @@ class Lab:
         podman(
             "create", f"--name={container}", f"--hostname={host}.{DOMAIN}", "--systemd=always", *self.labels,
             f"--network={plan.network}", f"--ip={address}", f"--mac-address=02:00:{address.packed.hex(':')}",
-            f"--dns={plan.address('ns1')}", "--no-hosts", *sandboxes, image_of(plan.suites[host]),
+            f"--dns={plan.address('ns1')}", "--no-hosts", *sandboxes, image,
         )  # fmt: skip
         podman("cp", "-", f"{container}:/", data=self.identity(plan, host))
         podman("start", container)
@@ -447,7 +466,7 @@ def fresh(args: argparse.Namespace) -> None:
     lab = Lab(args.name)
     plan = lab.plan()
     podman("rm", "--force", "--ignore", "--time=0", *map(lab.container, args.host))
-    lab.make_hosts(plan, args.host)
+    lab.make_hosts(plan, args.host, installed if args.installed else image_of)
 
 
 def stop(args: argparse.Namespace) -> None:
@@ -500,11 +519,12 @@ def arguments() -> argparse.Namespace:
     for sub, several in (
         (command(stop, "stop a host"), None),
         (command(start, "start a host that was stopped"), None),
-        (command(fresh, "make hosts anew from their images"), "+"),
+        (renew := command(fresh, "make hosts anew from their images"), "+"),
         (enter := command(ssh, "log in to a host, or run a command there"), None),
     ):
         sub.add_argument("name", metavar="NAME", type=lab_name)
         sub.add_argument("host", metavar="HOST", choices=HOSTS, nargs=several)
+    renew.add_argument("--installed", action="store_true", help="with the packages that the roles install")
     enter.add_argument("command", metavar="CMD", nargs=argparse.REMAINDER)
     return parser.parse_args()
 
