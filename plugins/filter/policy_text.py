@@ -37,6 +37,10 @@ EXAMPLES = """
     policy: {mode: testing, mx: [mx1.example.net], max_age: 86400}
   ansible.builtin.debug:
     msg: "{{ policy | postmaster.mta_sts.policy_text }}"
+    # => version: STSv1
+    #    mode: testing
+    #    mx: mx1.example.net
+    #    max_age: 86400
 """
 
 RETURN = """

@@ -78,7 +78,7 @@ EXAMPLES = r"""
 - name: Wait until tasks of your own have brought a record into DNS
   postmaster.mta_sts.external_record_sets:
     record_sets:
-      - name: mta-sts.example.com
+      - name: mta-sts.example.org
         type: CNAME
         values: [policies.example.net]
     must_arrive: true

@@ -175,15 +175,25 @@ EXAMPLES = r"""
         mode: enforce
         tlsrpt: ['mailto:tls-reports@example.net']
     policy_hosts:
-      web1.example.net: [198.51.100.1]
+      web1.example.net: [198.51.100.1, '2001:db8::1']
     dest: ./mta-sts-run/plan.json
 
 - name: Check what a file says of many domains, and keep it for later plans
   postmaster.mta_sts.mta_sts_plan:
     domains_file: ./domains.csv
     policy_hosts:
-      web1.example.net: [198.51.100.1]
+      web1.example.net: [198.51.100.1, '2001:db8::1']
     domains_dest: ./mta-sts-run/domains.json
+    dest: ./mta-sts-run/plan.json
+
+- name: Decide what may be done now
+  postmaster.mta_sts.mta_sts_plan:
+    domains_file: ./mta-sts-run/domains.json
+    policy_hosts:
+      web1.example.net: [198.51.100.1, '2001:db8::1']
+    served: ./mta-sts-run/served
+    ledgers: ./mta-sts-run/ledgers
+    observed: ./mta-sts-run/observed.json
     dest: ./mta-sts-run/plan.json
 """
 

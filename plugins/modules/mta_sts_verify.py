@@ -154,6 +154,13 @@ EXAMPLES = r"""
   delegate_to: localhost
   register: seen
 
+- name: Observe for a plan, from hosts that share the domains
+  postmaster.mta_sts.mta_sts_verify:
+    document: ./mta-sts-run/plan.json
+    part: "{{ groups.mta_sts_probes.index(inventory_hostname) }}"
+    parts: "{{ groups.mta_sts_probes | length }}"
+    results: ./mta-sts-run/seen/{{ inventory_hostname }}.json
+
 - name: Prove a plan
   postmaster.mta_sts.mta_sts_verify:
     document: ./mta-sts-run/plan.json

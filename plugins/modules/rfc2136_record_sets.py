@@ -120,7 +120,7 @@ EXAMPLES = r"""
 - name: Replace address records with an alias
   postmaster.mta_sts.rfc2136_record_sets:
     server: 192.0.2.53
-    key_name: mta-sts.example.net
+    key_name: strong.example.net
     key_algorithm: hmac-sha512
     key_secret: "{{ mta_sts_key_secret }}"
     record_sets:

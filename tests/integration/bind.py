@@ -56,10 +56,12 @@ class Primary:
     """A primary server that takes updates. The key `allowed` may update every zone, `powerless` none."""
 
     host = "127.0.0.1"
+    # Without one, any that is free.
+    port = 0
 
     def __init__(self, zones: t.Collection[str]) -> None:
         self.zones = list(zones)
-        self.port = free_port()
+        self.port = self.port or free_port()
         self.secrets = {name: base64.b64encode(secrets.token_bytes(32)).decode() for name in ("allowed", "powerless")}
         self._key = dns.tsig.Key("allowed", self.secrets["allowed"], "hmac-sha256")
 
