@@ -110,7 +110,7 @@ site: setup ## the documentation for a browser: .site/index.html
 
 clean: ## remove labs, images, environments and caches
 	if [ -d .lab ]; then python3 tests/lab/lab.py purge; fi
-	rm -rf .venv .venv-peers .collections .collections-community .site .ansible .hypothesis .mypy_cache .nox .pytest_cache .ruff_cache tests/output mta-sts-run
+	rm -rf .venv .venv-peers .collections .collections-community .site .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output mta-sts-run
 
 lock: ## requirements/dev.txt from requirements/dev.in
 	tmp=$$(mktemp -d) && $(PYTHON) -m venv $$tmp && $$tmp/bin/pip install --quiet -r requirements/dev.in && \

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent
 
 nox.options.error_on_missing_interpreters = True
 nox.options.default_venv_backend = "venv"
+nox.options.envdir = ".ansible/nox"
 nox.options.sessions = ["unit", "sanity", "galaxy_importer"]
 # Those of pyenv are found, too; what it puts on PATH itself only works for a version that is chosen.
 if "PYENV_ROOT" in os.environ:
