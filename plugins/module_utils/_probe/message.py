@@ -81,7 +81,8 @@ def to_wire(name: str) -> bytes:
         return b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
     try:
         return dns.name.from_text(name).to_wire().lower()  # type: ignore[union-attr]
-    except dns.exception.DNSException as error:
+    # Before dnspython 2.9 the second is what it says to an escaped number above 255.
+    except (dns.exception.DNSException, struct.error) as error:
         raise ValueError(f"is no domain name: {error}") from None
 
 

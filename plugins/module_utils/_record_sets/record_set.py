@@ -8,6 +8,7 @@ Needs dnspython, speaks to nobody. Private to this collection.
 
 from __future__ import annotations
 
+import struct
 import traceback
 import typing as t
 from collections import defaultdict
@@ -181,7 +182,8 @@ def parse_name(text: object, option: str) -> dns.name.Name:
         raise ValueError(f"{option} {text!r} must be a whole domain name without blanks or @")
     try:
         return dns.name.from_text(text)
-    except dns.exception.DNSException as exc:
+    # Before dnspython 2.9 the second is what it says to an escaped number above 255.
+    except (dns.exception.DNSException, struct.error) as exc:
         raise ValueError(f"{option} {text!r} is no domain name: {exc}") from exc
 
 
