@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import re
 import sys
 import typing as t
@@ -100,9 +101,16 @@ def promised(plugin: str) -> list[str]:
     return ["\n".join(re.sub(r"^ *#    ", "", line) for line in text.splitlines()) for text in texts]
 
 
+def sample(plugin: str) -> str:
+    """The value that the documentation shows for what a filter returns."""
+    module = importlib.import_module(f"ansible_collections.postmaster.mta_sts.plugins.filter.{plugin}")
+    return str(yaml.safe_load(module.RETURN)["_value"]["sample"])
+
+
 @pytest.mark.parametrize("plugin", plugins("filter"))
 def test_the_examples_of_a_filter_give_what_they_say(ran: t.Callable[[str], Ran], plugin: str) -> None:
     _status, printed, results = ran(WITH_FILTERS)
     shown = [results[title(key)] for key in FILTERS if key[0] == plugin]
     assert shown, printed
     assert ["\n".join(result["msg"].splitlines()) for (result,) in shown] == promised(plugin)
+    assert sample(plugin) in [result["msg"] for (result,) in shown]
