@@ -65,7 +65,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
     ):
         subprocess.run([*command, str(directory), *choice], cwd=ROOT, check=True)
         [package] = directory.glob("*.tar.gz")
-        install = ["ansible-galaxy", "collection", "install", "--offline", "--collections-path"]
+        install = ["ansible-galaxy", "collection", "install", "--force", "--offline", "--collections-path"]
         subprocess.run([*install, str(directory), str(package)], check=True)
     versions = {
         json.loads((directory / "ansible_collections/postmaster/mta_sts/MANIFEST.json").read_text())["collection_info"][

@@ -23,11 +23,16 @@ class FileChange(t.Protocol):
     """A file that changes; none stands for no file."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """That of the file, without a directory."""
+
     @property
-    def before(self) -> t.Optional[bytes]: ...
+    def before(self) -> t.Optional[bytes]:
+        """What is in it."""
+
     @property
-    def after(self) -> t.Optional[bytes]: ...
+    def after(self) -> t.Optional[bytes]:
+        """What shall be in it."""
 
 
 def file_name(domain: str) -> str:

@@ -31,7 +31,8 @@ def netstring(text: str) -> bytes:
 class Readable(t.Protocol):
     """What a netstring is read from."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes."""
 
 
 def read_netstring(stream: Readable) -> str:
