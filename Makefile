@@ -118,8 +118,8 @@ lock: ## requirements/dev.txt from requirements/dev.in
 	  { sed -n '1,2p' requirements/dev.in; echo; echo "# Written by 'make lock' from dev.in. Do not edit."; \
 	    $$tmp/bin/pip freeze; } > requirements/dev.txt; rm -rf $$tmp
 
-# A collection of others, for an example that uses one.
-.collections-community/.complete: requirements/community.txt | setup
+# Collections of others, for examples that use them.
+.collections-community/.complete: requirements/community.txt .ci/community | setup
 	rm -rf $(@D)
 	.ci/community $(@D)
 	touch $@

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 import shlex
+import subprocess
 import sys
 import typing as t
 from pathlib import Path
@@ -16,13 +18,11 @@ import pytest
 import yaml
 from ansible import context
 from ansible.cli.playbook import PlaybookCLI
-from ansible_playbook import COLLECTIONS, play
+from ansible_playbook import COLLECTIONS, PROGRAM, environment, play
 from examples.documented import CHECKOUT, blocks, plugins
 from examples.inside import Ran, run_in
 
 COMMUNITY = CHECKOUT / ".collections-community"
-# What is not here: AWX cannot be had without a server of its own.
-FOREIGN = "awx.awx."
 BLOCKS = blocks()
 YAML = {block.where: yaml.safe_load(block.text) for block in BLOCKS if block.language == "yaml"}
 TABLES = {block.where: block.text for block in BLOCKS if block.text.startswith("domain,")}
@@ -226,14 +226,47 @@ def modules_of(value: t.Any) -> set[str]:
 
 
 def test_every_playbook_can_be_read(place: Path) -> None:
-    names = written(
-        place, [where for where, value in LISTS.items() if not any(FOREIGN in key for key in modules_of(value))]
-    )
+    names = written(place, LISTS)
     assert len(names) > 5
     both = f"{COLLECTIONS}:{COMMUNITY}"
     status, printed = play(place, "--syntax-check", "-i", "base.yml", *names, ANSIBLE_COLLECTIONS_PATH=both)
     assert status == 0, printed
     assert len(re.findall(r"(?m)^playbook: ", printed)) == len(names)
+
+
+def options_in(value: t.Any) -> dict[str, set[str]]:
+    """The options that tasks give to modules, by module."""
+    found: dict[str, set[str]] = {}
+    for one in value:
+        for key, given in one.items():
+            if "." in key and isinstance(given, dict):
+                found.setdefault(key, set()).update(given)
+        for module, options in options_in(one.get("tasks", ())).items():
+            found.setdefault(module, set()).update(options)
+    return found
+
+
+def test_every_option_of_a_module_of_others_is_one(place: Path) -> None:
+    """Those that are not run here, as they would need a server of AWX."""
+    given = {
+        name: options for name, options in options_in(itertools.chain(*LISTS.values())).items() if is_foreign(name)
+    }
+    assert given
+    done = subprocess.run(
+        [PROGRAM.with_name("ansible-doc"), "--json", *given],
+        cwd=place,
+        env={**environment(place), "ANSIBLE_COLLECTIONS_PATH": str(COMMUNITY)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    documented = json.loads(done.stdout)
+    for name, options in given.items():
+        assert options <= set(documented[name]["doc"]["options"]), name
+
+
+def is_foreign(module: str) -> bool:
+    return not module.startswith(("ansible.builtin.", "postmaster.mta_sts."))
 
 
 # What needs no whole machine.
