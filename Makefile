@@ -85,7 +85,7 @@ SCENARIOS := $(filter-out default,$(patsubst molecule/%/molecule.yml,%,$(wildcar
 LANE_1 := crashes inbox lifecycle probes refusals rollout
 LANE_2 = $(filter-out $(LANE_1),$(SCENARIOS))
 # Those that send mail; only a lane with one of them has the host for it.
-WITH_SENDER := mail mx
+WITH_SENDER := mail mx reuse
 
 molecule: setup ## whole hosts: the playbooks and roles on a lab of real servers; one of them: make molecule SCENARIO=rollout
 	$(MAKE) --no-print-directory $(if $(SCENARIO),LANE_1=$(SCENARIO) molecule-1,--jobs=2 --output-sync=target molecule-1 molecule-2)
