@@ -409,7 +409,18 @@ def test_role_variables_in_the_guides_are_declared() -> None:
     assert len(named) > 5
     # What the role hands to tasks of the user's.
     handed = {"dns_records_wanted"}
-    assert named <= declared | roles | handed
+    assert named <= declared | roles | handed | tags_of_roles()
+
+
+def tags_of_roles() -> set[str]:
+    texts = (path.read_text() for path in (ROOT / "roles").glob("*/tasks/*.yml"))
+    return {tag for text in texts for tag in re.findall(r"(?m)^ +tags: \[(\w+)\]$", text) if tag != "always"}
+
+
+def test_every_tag_of_a_role_is_in_the_guide() -> None:
+    guide = (DOCSITE / "rst/guide_own_playbooks.rst").read_text()
+    rows = re.findall(r"(?m)^   \* - ((?:``\w+``(?:, )?)+)$", guide.partition("The roles have these tags:")[2])
+    assert {tag for row in rows for tag in re.findall(r"\w+", row)} == tags_of_roles()
 
 
 def test_every_guide_is_listed_and_labelled() -> None:
