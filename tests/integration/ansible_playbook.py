@@ -28,6 +28,8 @@ Result = dict[str, t.Any]
 
 def environment(home: Path) -> dict[str, str]:
     return {
+        # What it runs is counted where coverage is measured.
+        **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
         "HOME": str(home),
         "PWD": str(home),
         "PATH": os.environ["PATH"],
