@@ -26,6 +26,8 @@ smartquotes = False
 nitpicky = True
 
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False
 html_use_index = False

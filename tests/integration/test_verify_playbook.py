@@ -99,7 +99,7 @@ MISTAKES: dict[str, tuple[Document, str]] = {
     "bad names": ({"mta_sts_verify_domains": "a..example,10.0.0.1"}, "10.0.0.1"),
     "no such gravity": (
         {"mta_sts_verify_domains": "example.com", "mta_sts_verify_fail_on": "fatal"},
-        "value of fail_on must be one of",
+        "value of mta_sts_verify_fail_on must be one of",
     ),
     "two sources": (
         {"mta_sts_verify_domains": "example.com", "mta_sts_source_addresses": ["127.0.0.1", "127.0.0.2"]},

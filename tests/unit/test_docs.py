@@ -444,7 +444,8 @@ def test_every_schema_is_in_the_guide() -> None:
 def commands(text: str) -> list[str]:
     """The lines of the shell in a guide."""
     blocks = re.findall(r"(?m)^\.\. code-block:: shell\n\n((?: {4}.*\n|\n)+)", text)
-    return [line.partition(" #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+    lines = [line.partition("# ")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
 
 
 def test_the_quick_start_shows_what_a_first_run_says() -> None:
