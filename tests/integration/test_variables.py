@@ -44,6 +44,13 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     assert "value of mta_sts_verify_fail_on must be one of: broken, error, warning, notice, never, got: always" in told
 
 
+def test_verify_needs_no_secret(tmp_path: Path) -> None:
+    dns = {**DNS, "key_secret": "{{ vault_that_is_not_there }}"}
+    told = refusal(tmp_path, "verify", mta_sts_domains=DOMAINS, mta_sts_dns=dns, mta_sts_timeout="soon")
+    assert "'mta_sts_timeout'" in told
+    assert "vault" not in told
+
+
 @pytest.mark.parametrize("playbook", ["verify", "mx"])
 def test_the_other_playbooks_look_too(tmp_path: Path, playbook: str) -> None:
     told = refusal(tmp_path, playbook, mta_sts_domains=DOMAINS, mta_sts_dns=DNS, mta_sts_timeout="soon")

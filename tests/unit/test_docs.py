@@ -70,13 +70,15 @@ def rows(text: str, first_column: str) -> dict[str, list[str]]:
     raise AssertionError(f"there is no table of {first_column}")
 
 
+def blocks(text: str, language: str) -> list[str]:
+    """The blocks of code in a guide, in a list or not."""
+    found = re.findall(rf"(?m)^( *)\.\. code-block:: {language}\n\n((?:\1 {{4}}.*\n|\n)+)", text)
+    return [textwrap.dedent(block) for _indent, block in found]
+
+
 def code_blocks() -> list[tuple[str, t.Any]]:
     """The YAML of the guides, each with the guide it stands in."""
-    return [
-        (guide.stem, yaml.safe_load(textwrap.dedent(block)))
-        for guide in GUIDES
-        for block in re.findall(r"(?m)^\.\. code-block:: yaml\n\n((?: {4}.*\n|\n)+)", guide.read_text())
-    ]
+    return [(guide.stem, yaml.safe_load(block)) for guide in GUIDES for block in blocks(guide.read_text(), "yaml")]
 
 
 def inside(value: t.Any) -> t.Iterator[dict[str, t.Any]]:
@@ -443,8 +445,9 @@ def test_every_schema_is_in_the_guide() -> None:
 
 def commands(text: str) -> list[str]:
     """The lines of the shell in a guide."""
-    blocks = re.findall(r"(?m)^\.\. code-block:: shell\n\n((?: {4}.*\n|\n)+)", text)
-    lines = [line.partition("# ")[0].strip() for block in blocks for line in block.splitlines()]
+    lines = [
+        line.partition("# ")[0].strip() for block in blocks(text, "(?:shell|console)") for line in block.splitlines()
+    ]
     return [line for line in lines if line]
 
 
