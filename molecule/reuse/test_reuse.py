@@ -138,6 +138,25 @@ def test_defaults_of_the_action_group_reach_modules(lab: Lab, stranger: Stranger
     assert lab.dig("_mta-sts.example.org") == [f'"v=STSv1; id={policy_id(ORG_POLICY)}"']
 
 
+def test_the_examples_that_need_systemd(lab: Lab, stranger: Stranger) -> None:
+    """The others are run by tests/integration/test_examples.py."""
+    module, host = f"{NAME}.host_services", lab.host("out1")
+    tasks = yaml.safe_load(stranger.json(f"ansible-doc --type module --json {module}")[module]["examples"])
+    unit = "[Service]\nExecStart=sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
+    for name in ("proxy", "old-proxy"):
+        host.check_output("printf %%s %s >/etc/systemd/system/%s.service", unit, name)
+    host.check_output("touch /etc/proxy.conf /etc/postfix/main.cf; systemctl enable --now old-proxy.service")
+    stranger.write("services.yml", yaml.safe_dump([{"hosts": "out1", "gather_facts": False, "tasks": tasks}]))
+    for changed in (len(tasks), 0):
+        done = stranger.run("ansible-playbook -i hosts.yml services.yml")
+        assert done.counts("changed") == {"out1": changed}
+        for name in ("proxy.service", "certbot.timer"):
+            assert host.service(name).is_running, name
+            assert host.service(name).is_enabled, name
+        assert not host.file("/etc/systemd/system/old-proxy.service").exists
+        assert not host.service("old-proxy.service").is_running
+
+
 @pytest.mark.parametrize("arguments", ["--limit web1.lab.test", "--tags announce", "--tags policy_host_policies"])
 def test_a_rollout_in_part_is_refused(lab: Lab, stranger: Stranger, arguments: str) -> None:
     before = lab.zone("example.com")

@@ -98,122 +98,19 @@ commands:
   description: What C(systemctl) was told, or would be in check mode.
   type: list
   elements: str
-  returned: success
+  returned: always
   sample: [daemon-reload, restart proxy.service]
 """
 
-import os
 import typing as t
-from datetime import datetime, timezone
-from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-
-UNITS: t.Final = Path("/etc/systemd/system")
-PROPERTIES: t.Final = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload", "ActiveEnterTimestamp")
-DAEMON_RELOAD: t.Final = ["daemon-reload"]
-Service = dict[str, t.Any]
-
-
-class Unit(t.NamedTuple):
-    """A unit as systemd knows it."""
-
-    there: bool
-    runs: bool
-    disabled: bool
-    outdated: bool
-    # When it last started, in seconds since 1970; 0 where it never did.
-    since: float
-
-
-class Systemd:
-    """What systemd is asked and told; in check mode it is asked only."""
-
-    def __init__(self, module: AnsibleModule) -> None:
-        self.commands: list[str] = []
-        self._module = module
-
-    def tell(self, *arguments: str) -> None:
-        self.commands.append(" ".join(arguments))
-        if not self._module.check_mode:
-            self._run(*arguments)
-
-    def units(self, names: t.Sequence[str]) -> list[Unit]:
-        if not names:
-            return []
-        output = self._run("show", "--timestamp=us+utc", f"--property={','.join(PROPERTIES)}", "--", *names)
-        return [unit(dict(line.split("=", 1) for line in block.splitlines())) for block in output.strip().split("\n\n")]
-
-    def _run(self, *arguments: str) -> str:
-        systemctl = self._module.get_bin_path("systemctl", required=True)
-        status, output, errors = self._module.run_command([systemctl, *arguments])
-        if status != 0:
-            self._module.fail_json(msg=f"systemctl {' '.join(arguments)}: {(errors or output).strip()}")
-        return str(output)
-
-
-def unit(properties: t.Mapping[str, str]) -> Unit:
-    return Unit(
-        there=properties["LoadState"] != "not-found",
-        runs=properties["ActiveState"] in ("active", "reloading"),
-        disabled=properties["UnitFileState"] == "disabled",
-        outdated=properties["NeedDaemonReload"] == "yes",
-        since=seconds(properties["ActiveEnterTimestamp"]),
-    )
-
-
-def seconds(timestamp: str) -> float:
-    """Of a time as in C(Fri 2026-11-27 13:00:00.123456 UTC), or of none."""
-    if not timestamp:
-        return 0.0
-    day, time = timestamp.split()[1:3]
-    return datetime.strptime(f"{day} {time}", "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=timezone.utc).timestamp()
-
-
-def changed_at(paths: t.Iterable[str]) -> float:
-    """When the last of them was changed; 0 if there is none."""
-    return max((path.stat().st_mtime for path in map(Path, paths) if path.exists()), default=0.0)
-
-
-def due(service: Service, known: Unit) -> list[str]:
-    """What systemd is to be told of a unit, so that it runs and knows its files."""
-    name, stamp = service["name"], service["reload_stamp"]
-    commands = [f"enable {name}"] if service["started"] and (known.disabled or not known.there) else []
-    if not known.runs:
-        return [*commands, f"start {name}"] if service["started"] else commands
-    loaded_at = max(known.since, changed_at([stamp] if stamp else []))
-    if changed_at(service["files"]) > loaded_at:
-        verb = "reload" if stamp else "restart" if service["started"] else "try-restart"
-        commands.append(f"{verb} {name}")
-    return commands
-
-
-def remove(systemd: Systemd, names: t.Sequence[str], *, check_mode: bool) -> None:
-    there = [name for name in names if os.path.lexists(UNITS / name)]
-    if not all(known.there for known in systemd.units(there)):
-        # The run that wrote it died before systemd knew it.
-        systemd.tell(*DAEMON_RELOAD)
-    for name in there:
-        systemd.tell("disable", "--now", name)
-        if not check_mode:
-            (UNITS / name).unlink()
-    if there:
-        systemd.tell(*DAEMON_RELOAD)
-
-
-def bring(module: AnsibleModule, systemd: Systemd, services: t.Sequence[Service]) -> None:
-    names = [service["name"] for service in services]
-    units = systemd.units(names)
-    if any(known.outdated or (service["started"] and not known.there) for service, known in zip(services, units)):
-        systemd.tell(*DAEMON_RELOAD)
-        units = systemd.units(names)
-    for service, known in zip(services, units):
-        if service["started"] and not known.there and not module.check_mode:
-            module.fail_json(msg=f"There is no {service['name']} on this host, which shall be started")
-        for command in due(service, known):
-            systemd.tell(*command.split())
-            if command.startswith("reload ") and not module.check_mode:
-                Path(service["reload_stamp"]).touch()
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._systemd import (
+    Systemd,
+    SystemdError,
+    bring,
+    remove,
+)
 
 
 def main() -> t.NoReturn:
@@ -230,9 +127,13 @@ def main() -> t.NoReturn:
         },
         supports_check_mode=True,
     )
-    systemd = Systemd(module)
-    remove(systemd, module.params["absent"], check_mode=module.check_mode)
-    bring(module, systemd, module.params["services"])
+    module.get_bin_path("systemctl", required=True)
+    systemd = Systemd(module.run_command, check_mode=module.check_mode)
+    try:
+        remove(systemd, module.params["absent"])
+        bring(systemd, module.params["services"])
+    except SystemdError as error:
+        module.fail_json(msg=str(error), commands=systemd.commands)
     commands = systemd.commands
     diff = {"prepared": "".join(f"systemctl {command}\n" for command in commands)} if commands else {}
     module.exit_json(changed=bool(commands), commands=commands, diff=diff)

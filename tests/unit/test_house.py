@@ -56,7 +56,7 @@ PURE = {
     "_zone_file.text",
 }
 DISK = {"_attempts", "_certificates", "_document", "_ledger", "_ledger_file", "_lineages", "_pem_files"}
-DISK |= {"_publication", "_webroot"}
+DISK |= {"_publication", "_systemd", "_webroot"}
 DISK |= {"_mx_chain", "_mx_tls", "_mx_tlsa"}
 DISK |= {"_report_files", "_zone_file.commands", "_zone_file.places"}
 NETWORK = {
@@ -85,6 +85,7 @@ ALLOWED = {"pure": PURE, "disk": PURE | DISK, "network": PURE | DISK | NETWORK}
 # What a policy host runs must need nothing but Python and these.
 ON_POLICY_HOSTS = [
     *(f"mta_sts_{name}" for name in ("policies", "policies_info", "ledger_info", "certificates", "nginx_info")),
+    "host_services",
     "tlsrpt_report_info",
     "mx_tls",
     "mx_tlsa",

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+SYSTEMD = "no systemd is here: the scenario reuse of molecule runs it on a host"
 ACME = "no ACME server is here: the scenario {} of molecule gets certificates with the same options"
 
 
@@ -21,6 +22,8 @@ class Told:
     fails: str = ""
     # Why it is only looked ahead, if it is.
     only_checked: str = ""
+    # Why it is not run here at all, if it is not.
+    elsewhere: str = ""
     # The world where it is run, and by which hosts.
     world: str = "updates"
     hosts: str = "web1.example.net"
@@ -29,6 +32,8 @@ class Told:
 # The examples follow each other: what one leaves is there for the next, in the same world.
 STORY: dict[tuple[str, str], Told] = {
     ("host_files", "A hook in a directory of its own"): Told(changed=True),
+    ("host_services", "A proxy that reads its configuration once, and a timer"): Told(elsewhere=SYSTEMD),
+    ("host_services", "Have Postfix read its main.cf, if it has not and if it runs"): Told(elsewhere=SYSTEMD),
     ("mx_tls", "Have Postfix serve a certificate from Let's Encrypt"): Told(
         changed=True, only_checked=ACME.format("mx")
     ),

@@ -9,7 +9,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.postmaster.mta_sts.plugins.modules.host_services import Unit, due, seconds, unit
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._systemd import Unit, due, seconds, unit
 
 STARTED = 1_000_000.0
 RUNS = Unit(there=True, runs=True, disabled=False, outdated=False, since=STARTED)
