@@ -44,7 +44,7 @@ lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	$(NICE) ansible-lint --strict
 	antsibull-changelog lint
 	reuse lint --quiet || reuse lint
-	.ci/in-collection antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self \
+	.ci/in-collection antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs dependent \
 	  --disallow-unknown-collection-refs .
 	.ci/in-collection .ci/site $(CURDIR)/.site
 	.ci/packages graphviz
