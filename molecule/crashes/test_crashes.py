@@ -54,7 +54,9 @@ def new():
 deadline = time.monotonic() + 60
 while time.monotonic() < deadline:
     process = publishing()
-    if process and new() >= int(sys.argv[1]):
+    if not process:
+        time.sleep(0.005)
+    elif new() >= int(sys.argv[1]):
         os.kill(process, signal.SIGKILL)
         print('killed', new())
         break
