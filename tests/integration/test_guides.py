@@ -335,6 +335,7 @@ def test_a_command_is_one(where: str, command: list[str]) -> None:
         return
     cli = PlaybookCLI(command)
     cli.init_parser()
+    assert cli.parser
     given = cli.parser.parse_args(command[1:])
     assert given.args == [f"postmaster.mta_sts.{name}" for name in named]
     assert set(named) <= set(PLAYBOOKS)
