@@ -58,8 +58,17 @@ def plays_until_checked(playbook: str) -> list[Play]:
     """What a playbook does before anything is touched."""
     plays: list[Play] = yaml.safe_load(PLAYBOOKS[playbook].read_text())
     last = [one["name"] for one in plays].index("Check the inventory before anything is touched")
-    own = {"vars_files": [str(PLAYBOOKS[playbook].parent / name) for name in plays[last]["vars_files"]]}
-    return [{**one, **own} for one in plays[: last + 1]]
+    return [{**one, "tasks": list(inlined(one["tasks"]))} for one in plays[: last + 1]]
+
+
+def inlined(tasks: t.Iterable[Play]) -> t.Iterator[Play]:
+    """Tasks with those that they import, so that each can be told from the same one for another block."""
+    for task in tasks:
+        if "ansible.builtin.import_tasks" in task:
+            path = CHECKOUT / "playbooks" / task["ansible.builtin.import_tasks"]
+            yield from inlined(yaml.safe_load(path.read_text()))
+        else:
+            yield task
 
 
 def options_of(role: str) -> set[str]:
@@ -94,6 +103,9 @@ def secrets() -> Variables:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With the base of all that is no whole inventory: the first one of the README, and its domains apart."""
     place = tmp_path_factory.mktemp("guides")
+    # What the playbooks find beside them.
+    for directory in (CHECKOUT / "playbooks").glob("*/"):
+        (place / directory.name).symlink_to(directory)
     base = json.loads(json.dumps(next(value for where, value in INVENTORIES.items() if where.startswith("README"))))
     (place / "domains.json").write_text(json.dumps(base["all"]["vars"].pop("mta_sts_domains")))
     (place / "base.yml").write_text(yaml.safe_dump(base))
