@@ -125,7 +125,7 @@ lock: ## requirements/dev.txt from requirements/dev.in
 	touch $@
 
 packages: setup
-	.ci/packages bind9 chromium graphviz knot nginx nsd pdns-backend-sqlite3 pdns-server postfix prometheus unbound
+	.ci/packages bind9 chromium graphviz iproute2 knot nginx nsd pdns-backend-sqlite3 pdns-server postfix prometheus unbound
 
 setup: $(VENV)/.complete .collections/ansible_collections/postmaster/mta_sts ## the virtual environment
 
