@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._document import (
     DocumentError,
     Documents,
@@ -86,7 +87,12 @@ class ActionModule(ActionBase):
             if params["domains_dest"]:
                 write_document(params["domains_dest"], [entry_of(domain) for domain in domains])
             write_document(params["dest"], plan)
-        except (InventoryError, DocumentError, ValueError) as error:
+        except InventoryError as error:
+            # Ansible would show their lines as one, or only the last of them.
+            Display().display(f"\n{error}\n")
+            result.update(failed=True, changed=False, msg=error.summary, mistakes=list(error.mistakes))
+            return result
+        except (DocumentError, ValueError) as error:
             raise AnsibleActionFail(str(error)) from error
         stages = Counter(entry["stage"] for entry in plan["domains"])
         result.update(changed=False, at=plan["at"], stages=dict(stages), orphans=plan["orphans"][:20])

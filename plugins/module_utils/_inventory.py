@@ -77,12 +77,13 @@ KEYS = frozenset(Desired.__dataclass_fields__)
 
 
 class InventoryError(ValueError):
-    """All mistakes of an inventory: C(mistakes) has one sentence each."""
+    """All mistakes of an inventory: C(mistakes) has one sentence each, C(summary) how many there are."""
 
     def __init__(self, mistakes: t.Sequence[str], source: str) -> None:
         self.mistakes = tuple(mistakes)
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        super().__init__(f"{source} has {count}, nothing was touched:\n" + "\n".join(mistakes))
+        self.summary = f"{source} has {count}, nothing was touched"
+        super().__init__(f"{self.summary}:\n" + "\n".join(mistakes))
 
 
 def read_domains(

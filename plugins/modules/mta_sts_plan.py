@@ -214,6 +214,12 @@ report_days:
   type: int
   returned: success
   sample: 7
+mistakes:
+  description: What is wrong in the inventory, a sentence for each mistake, with the index of its entry. They are shown, too.
+  type: list
+  elements: str
+  returned: when there are any
+  sample: ["[1] example.org: unknown key 'maxage'; did you mean 'max_age'?"]
 orphans:
   description: Domains that the policy hosts serve and the inventory does not name, at most 20 of them.
   type: list

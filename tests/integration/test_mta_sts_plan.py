@@ -192,7 +192,8 @@ def test_a_file_of_domains_is_kept_for_the_plans_of_the_run(tmp_path: Path) -> N
         {**shared, "begin": True, "domains_file": "domains.csv", "domains_dest": "run/domains.json", **of_all},
         {**shared, "domains_file": "run/domains.json"},
     )
-    assert refused["msg"].startswith("wrong.csv has 1 mistake, nothing was touched:\n[0] example.com: mx '192.0.2.1': ")
+    assert refused["msg"] == "wrong.csv has 1 mistake, nothing was touched"
+    assert [text.startswith("[0] example.com: mx '192.0.2.1': ") for text in refused["mistakes"]] == [True]
     assert first["stages"] == again["stages"] == {"pending": 2}
     assert {path.name for path in run_dir.iterdir()} == {"plan.json", "domains.json", "mine", "mine.json"}
     kept = {"mode": "enforce", "testing_days": 3}
