@@ -44,6 +44,8 @@ def stranger(lab: Lab) -> Stranger:
         "policy_host_acme_directory": lab.facts["lab_acme_directory"],
     }
     someone.write("group_vars/all/lab.yml", json.dumps(variables))
+    # Half the time, and nothing else.
+    someone.write("ansible.cfg", "[connection]\npipelining = True\n")
     for playbook in ("roles.yml", "announce.yml"):
         someone.write(playbook, (Path(__file__).parent / playbook).read_text())
     return someone
