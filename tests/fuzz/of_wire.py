@@ -22,8 +22,8 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._finding import
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._ledger import Ledger, read_ledger
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._names import to_ascii
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._policy import Policy, render_policy
+from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.answer import caa_property
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.dane import _public_key
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.dns import _caa_property
 from ansible_collections.postmaster.mta_sts.plugins.module_utils._probe.https import (
     BODY_LIMIT,
     FetchFailure,
@@ -106,7 +106,7 @@ def _dns(data: bytes) -> None:
     for record_type in (1, 2, 5, 6, 15, 16, 28, 52):
         follow(reply, to_wire("mta-sts.example.com"), record_type)
     for properties in follow(reply, to_wire("mta-sts.example.com"), 257).data:
-        _caa_property(properties)
+        caa_property(properties)
     for one in reply.answer:
         to_text(one.owner)
 
