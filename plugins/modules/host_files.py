@@ -16,6 +16,7 @@ description:
     changes.
   - The roles of this collection use it. Where it does not matter how long a run takes, take the modules of ansible-core.
   - A file is replaced as a whole, atomically, and only if something is different. It is shown in diffs, so that this is not for secrets.
+    Of one of more than 2000 bytes, as of a program, only the size and the hash are shown.
 requirements:
   - Python >= 3.9
 extends_documentation_fragment:
@@ -105,6 +106,7 @@ paths:
   sample: [/etc/letsencrypt/renewal-hooks/deploy/postfix]
 """
 
+import hashlib
 import os
 import shlex
 import tempfile
@@ -122,6 +124,8 @@ ATTRIBUTES: t.Final = {
 Wanted = dict[str, t.Any]
 # What was there and what there is now, in the form of Ansible's diff.
 Diff = dict[str, t.Any]
+# Of a file with more bytes nobody reads a diff; it would hide those that somebody does.
+SHOWN: t.Final = 2000
 
 
 def titles(path: Path) -> Diff:
@@ -164,7 +168,18 @@ def bring_file(module: AnsibleModule, wanted: Wanted, coming: t.Collection[Path]
         validate(module, wanted, temporary)
         module.atomic_move(temporary, str(path))
     settle(module, wanted, {}, changed=True)
-    return {**titles(path), "before": (before or b"").decode(errors="replace"), "after": wanted["content"]}
+    return {**titles(path), **shown(before or b"", content)}
+
+
+def shown(before: bytes, after: bytes) -> Diff:
+    """What was in a file and what there is now, for people."""
+    both = {"before": before, "after": after}
+    if max(len(before), len(after)) <= SHOWN:
+        return {name: content.decode(errors="replace") for name, content in both.items()}
+    return {
+        name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} if content else {}
+        for name, content in both.items()
+    }
 
 
 def validate(module: AnsibleModule, wanted: Wanted, temporary: str) -> None:

@@ -143,3 +143,17 @@ def test_what_cannot_be_used_is_told_and_replaces_nothing(tmp_path: Path) -> Non
     refused = modules.run("host_files", tmp_path, files=[{**wanted, "content": "{x"}])
     assert refused["msg"].startswith(f"{path} was left as it is: Expecting property name")
     assert path.read_text() == "{}"
+
+
+def test_a_program_is_not_shown_line_by_line(tmp_path: Path) -> None:
+    """As a diff of some hundred lines hides all others."""
+    files = [
+        {"path": f"{tmp_path}/program", "content": "pass\n" * 401},
+        {"path": f"{tmp_path}/unit", "content": "[Unit]\n"},
+    ]
+    program, unit = modules.run("host_files", tmp_path, files=files)["diff"]
+    assert (program["before"], program["after"]["bytes"]) == ({}, 2005)
+    assert (unit["before"], unit["after"]) == ("", "[Unit]\n")
+    (tmp_path / "program").write_text("pass\n")
+    [again] = modules.run("host_files", tmp_path, files=files)["diff"]
+    assert (again["before"]["bytes"], again["after"]) == (5, program["after"])
