@@ -187,7 +187,7 @@ def run_certbot(*arguments: str) -> None:
     """Runs certbot. Raises L(CertificateError)."""
     command = [CERTBOT, *arguments]
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # pylint: disable=ansible-bad-function  # no module here
             command, capture_output=True, text=True, errors="replace", timeout=CERTBOT_SECONDS, check=False
         )
     except OSError as error:
@@ -221,7 +221,7 @@ def _refresh(name: str, acme: Acme, store: Store, *, check_mode: bool) -> Outcom
         # What nginx reads now may be good: what certbot holds must not replace it unless it is, too.
         check_pem(pem)
         if not check_mode:
-            done = subprocess.run(
+            done = subprocess.run(  # pylint: disable=ansible-bad-function  # no module here
                 [str(acme.hook)], env={**os.environ, "RENEWED_LINEAGE": str(lineage)},
                 capture_output=True, text=True, errors="replace", timeout=60, check=False,
             )  # fmt: skip

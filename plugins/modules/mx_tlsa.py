@@ -97,7 +97,7 @@ name:
   type: str
   returned: always
   sample: mx1.example.net
-values:
+records:
   description: The records that there shall be. Null if they shall be left alone.
   type: list
   elements: str
@@ -170,9 +170,9 @@ def main() -> t.NoReturn:
     if told.refused:
         module.fail_json(msg=f"no TLSA records for {settings.name}: {told.refused}", name=settings.name)
     until = told.until and dt.datetime.fromtimestamp(told.until, dt.timezone.utc).isoformat()
-    values = None if told.values is None else list(told.values)
+    records = None if told.values is None else list(told.values)
     seen = {"served": turn.served, "stage": told.stage, "why": told.why, "until": until}
-    module.exit_json(changed=turn.changed, name=settings.name, values=values, **seen)
+    module.exit_json(changed=turn.changed, name=settings.name, records=records, **seen)
 
 
 if __name__ == "__main__":
