@@ -204,9 +204,9 @@ class Ledger:
         self._connection.executemany(_INSERT, rows)
         # Others may serve another one with every run. A later row says that what was before it is not known.
         self._connection.executemany(
-            "DELETE FROM policies WHERE domain = ?1 AND after_unknown AND until IS NOT NULL AND rowid NOT IN ("
-            "SELECT rowid FROM policies WHERE domain = ?1 AND after_unknown ORDER BY rowid DESC LIMIT ?2)",
-            [(row[0], FOUND_LIMIT) for row in rows],
+            "DELETE FROM policies WHERE domain = :domain AND after_unknown AND until IS NOT NULL AND rowid NOT IN ("
+            "SELECT rowid FROM policies WHERE domain = :domain AND after_unknown ORDER BY rowid DESC LIMIT :limit)",
+            [{"domain": row[0], "limit": FOUND_LIMIT} for row in rows],
         )
 
     def _keep_conditions(self, told: t.Iterable[_Entry]) -> None:
