@@ -137,10 +137,14 @@ def _http(data: bytes) -> None:
 
 def _smtp(data: bytes) -> None:
     smtp = _Smtp(t.cast("t.Any", Sent(data)), t.cast("t.Any", None))
-    for _reply in range(3):
-        code, lines = at_once(smtp.reply())
-        assert code.isdigit()
-        assert lines
+
+    async def listen() -> None:
+        for _reply in range(3):
+            code, lines = await smtp.reply()
+            assert code.isdigit()
+            assert lines
+
+    at_once(listen())
 
 
 def _certificate(data: bytes) -> None:
