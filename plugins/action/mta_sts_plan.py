@@ -53,6 +53,7 @@ ARGUMENTS: t.Final[dict[str, t.Any]] = {
     "observed": {"type": "path"},
     "certificates": {"type": "path"},
     "proof": {"type": "path"},
+    "failed_hosts": {"type": "list", "elements": "str", "default": []},
     "reports": {"type": "path"},
     "dest": {"type": "path", "required": True},
 }
@@ -116,6 +117,7 @@ def evidence_of(params: t.Mapping[str, t.Any]) -> Evidence:
         observed=read_document(params["observed"]) if params["observed"] else None,
         proof=read_document(params["proof"]) if params["proof"] else None,
         certificates=without_good_ones(Documents(params["certificates"])) if params["certificates"] else None,
+        failed_hosts=params["failed_hosts"],
         reports=ReportDocuments(params["reports"]) if params["reports"] else {},
     )
 

@@ -71,6 +71,8 @@ class Evidence:
     observed: t.Optional[Document] = None
     proof: t.Optional[Document] = None
     certificates: t.Optional[t.Mapping[str, Document]] = None
+    # The policy hosts that could not carry the plan out: what they serve at the moment may not last.
+    failed_hosts: t.Collection[str] = ()
     # Of the hosts where reports arrive.
     reports: Reports = field(default_factory=dict)
 
@@ -310,6 +312,11 @@ def _certificate_failures(domain: str, evidence: Evidence) -> dict[str, tuple[st
     return {**texts, "certificates_queued": tuple(queued)}
 
 
+def assumed_proof(domain: str, policy_id: str, site: Site, evidence: Evidence) -> Proof:
+    """The proof that check mode takes for granted, but for the policy hosts that failed by then."""
+    return Proof(policy_id, 1, tuple(_failed_hosts(domain, policy_id, site, evidence)))
+
+
 def _proof(domain: str, site: Site, evidence: Evidence) -> t.Optional[Proof]:
     if evidence.proof is None:
         return None
@@ -325,7 +332,20 @@ def _proof(domain: str, site: Site, evidence: Evidence) -> t.Optional[Proof]:
     known = {failure["host"] for failure in result["failures"]} | set(result["proved"])
     # A proof that leaves a policy host out proves nothing (P1).
     failures += [f"{host}: was not asked for mta-sts.{domain}" for host in site.hosts if host not in known]
+    failures += _failed_hosts(domain, result["id"], site, evidence)
     return Proof(result["id"], result["fetched"], tuple(failures), tuple(differing))
+
+
+def _failed_hosts(domain: str, policy_id: str, site: Site, evidence: Evidence) -> list[str]:
+    """The policy hosts on which nothing new can be announced; what is announced already needs nothing of them."""
+    live = evidence.live(domain)
+    if live is not None and live["record_id"] == policy_id:
+        return []
+    return [
+        f"{host}: failed in this run, so what it serves may not last"
+        for host in site.hosts
+        if host in evidence.failed_hosts
+    ]
 
 
 def _failure(failure: Document) -> str:

@@ -13,10 +13,10 @@ import dataclasses
 import datetime as dt
 import typing as t
 
-from ._evidence import Evidence, Histories, Site, observed_of
+from ._evidence import Evidence, Histories, Site, assumed_proof, observed_of
 from ._inventory import Desired
 from ._lifecycle import Decision, decide
-from ._observed import ADDRESS_OURS, Observed, Proof
+from ._observed import ADDRESS_OURS, Observed
 from ._plan_document import SCHEMA
 from ._policy import policy_id, render_policy
 from ._reported import told_of
@@ -50,7 +50,8 @@ def make_plan(
         decision = decide(desired, history, observed, now)
         if assume_proof and observed is not None and decision.policy is not None:
             identifier = policy_id(render_policy(decision.policy))
-            assumed = dataclasses.replace(observed, certificate_failures=(), proof=Proof(identifier, 1))
+            proof = assumed_proof(desired.domain, identifier, site, evidence)
+            assumed = dataclasses.replace(observed, certificate_failures=(), proof=proof)
             decision = decide(desired, history, assumed, now)
         entries.append(_entry(desired, decision, observed))
         live = evidence.live(desired.domain)

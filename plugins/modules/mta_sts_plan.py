@@ -145,6 +145,14 @@ options:
   proof:
     description: Results document of M(postmaster.mta_sts.mta_sts_verify) with O(postmaster.mta_sts.mta_sts_verify#module:prove=true).
     type: path
+  failed_hosts:
+    description:
+      - Names of O(policy_hosts) that could not carry the plan out.
+      - What they serve at the moment may not last, so no other id than the one in DNS is announced, whatever O(proof) says.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
   reports:
     description:
       - Directory with one results document of M(postmaster.mta_sts.tlsrpt_report_info) per host where reports arrive.

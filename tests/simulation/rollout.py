@@ -65,6 +65,7 @@ class Rollout:
         self.completed = False
         self.plan: Document = {}
         self._failed: set[str] = set()
+        self._failed_hosts: set[str] = set()
         self.steps = self._carry_out()
 
     def _carry_out(self) -> Steps:
@@ -78,7 +79,7 @@ class Rollout:
                 yield from self._serve(host, plan)
         proof = {"host": "controller", "domains": self._prove(plan)}
         yield "all proved"
-        evidence = replace(evidence, proof=proof)
+        evidence = replace(evidence, proof=proof, failed_hosts=self._failed_hosts)
         self.plan = plan = self._plan(evidence)
         for record_set in plan["record_sets"]["announce"]:
             yield from self._apply(record_set)
@@ -188,6 +189,7 @@ class Rollout:
             ledger = self._open_ledger(host)
             ledger.record(plan["domains"], host.bodies(), self.at, plan["revisions"].get(host.name))
         except LedgerError:
+            self._failed_hosts.add(host.name)
             return
         host.publishing = True
         try:

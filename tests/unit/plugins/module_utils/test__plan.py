@@ -232,6 +232,25 @@ def test_what_was_seen_to_be_served_need_not_be_proved(seen: Document, expected:
     assert entry["served_at"] == expected
 
 
+def test_nothing_new_is_announced_where_a_policy_host_failed() -> None:
+    """P1: it may serve the policy, and not for long."""
+    known: Document = {"observed": observed(addresses=ALL), "proof": proof()}
+    (entry,) = planned(**known)["domains"]
+    assert entry["record"] == "announce"
+    for more in ({}, {"assume": True}):
+        plan = planned(failed_hosts=["web2", "web9"], **known, **more)
+        (entry,) = plan["domains"]
+        assert [(hold["code"], hold["message"]) for hold in entry["holds"]] == [
+            ("proof-failed", "web2: failed in this run, so what it serves may not last")
+        ]
+        assert (entry["serve"], entry["record"], records(plan, "announce")) == (True, "keep", [])
+
+
+def test_what_is_announced_already_is_held_by_no_policy_host_that_failed() -> None:
+    (entry,) = planned(failed_hosts=["web2"], observed=announced(), proof=proof())["domains"]
+    assert (entry["stage"], entry["holds"]) == ("testing", [])
+
+
 def test_check_mode_shows_what_is_to_come_and_no_more() -> None:
     assert records(planned(assume=True, observed=observed()), "announce") == [STS]
     assert records(planned(assume=True), "announce") == []
