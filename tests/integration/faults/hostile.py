@@ -100,7 +100,8 @@ NAMES: dict[str, Domain] = {
     ),
     "long-tlsa": Domain({"dane-mismatch": "3 0 0"}, mail=Mail(tlsa=("3 0 0 " + "ab" * 60000,))),
     "evil-name-servers": Domain(
-        {"authority-silent": "bad1.", "authority-differs": "<script>"},
+        # Where the resolver asks one of them for the address of another, that one is left out.
+        {"authority-silent": ".evil-name-servers.hostile.test at 127.78.0.2", "authority-differs": "<script>"},
         zone=HOSTILE,
         more="\n".join(f"{HOSTILE}. NS bad{n}.{{d}}\nbad{n}.{{d}} A 127.78.0.{20 + n}" for n in range(1, 8)),
     ),
