@@ -237,8 +237,8 @@ def test_nothing_new_is_announced_where_a_policy_host_failed() -> None:
     known: Document = {"observed": observed(addresses=ALL), "proof": proof()}
     (entry,) = planned(**known)["domains"]
     assert entry["record"] == "announce"
-    for more in ({}, {"assume": True}):
-        plan = planned(failed_hosts=["web2", "web9"], **known, **more)
+    for check_mode in (False, True):
+        plan = planned(assume=check_mode, failed_hosts=["web2", "web9"], **known)
         (entry,) = plan["domains"]
         assert [(hold["code"], hold["message"]) for hold in entry["holds"]] == [
             ("proof-failed", "web2: failed in this run, so what it serves may not last")
