@@ -129,6 +129,7 @@ def test_each_role_works_alone(lab: Lab, stranger: Stranger) -> None:
         assert [path for path in paths if lab.host(host).file(path).exists] == []
     done = stranger.run("ansible-playbook -i hosts.yml roles.yml --diff", ANSIBLE_CALLBACK_RESULT_FORMAT="yaml")
     assert all(count > 0 for count in done.counts("changed").values())
+    readable(done)
     assert lab.curl("web2", "example.org") == ORG_POLICY
     # Roles announce nothing.
     assert lab.dig("_mta-sts.example.org") == []
