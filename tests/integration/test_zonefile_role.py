@@ -12,9 +12,18 @@ import pytest
 import yaml
 from ansible_playbook import play
 from backends.backend import record_set, statuses
+from bind import free_port
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from zone_files import NamedFiles
 
+SCHEMA = Path(__file__).parents[2] / "docs/schemas/record-sets-results.json"
+# The exit status of ansible-playbook, which has another one for hosts that are unreachable.
+FAILED = 2
 NAME = "_mta-sts.example.com"
+SETS = [
+    record_set(NAME, "TXT", "v=STSv1; id=1", item="example.com"),
+    record_set("_mta-sts.example.org", "TXT", "v=STSv1; id=1", item="example.org"),
+]
 
 
 @pytest.fixture
@@ -25,9 +34,9 @@ def named(tmp_path: Path) -> t.Iterator[NamedFiles]:
     server.stop()
 
 
-def apply(named: NamedFiles, directory: Path, *arguments: str) -> str:
-    """Runs the role on the controller, for the host ns1; returns what it printed."""
-    variables = {f"dns_records_{key}": value for key, value in named.options.items()}
+def apply(options: t.Mapping[str, t.Any], directory: Path, host: str, *arguments: str) -> tuple[int, str]:
+    """Runs the role on the controller, for the host ns1; returns its status, and what it printed."""
+    variables = {f"dns_records_{key}": value for key, value in options.items()}
     variables |= {
         "dns_records_backend": "zonefile",
         "dns_records_host": "ns1",
@@ -38,22 +47,17 @@ def apply(named: NamedFiles, directory: Path, *arguments: str) -> str:
     role = {"role": "postmaster.mta_sts.dns_records", "vars": variables}
     text = yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "roles": [role]}])
     (directory / "play.yml").write_text(text)
-    (directory / "hosts").write_text("ns1 ansible_connection=local\n")
-    status, printed = play(directory, "play.yml", "-i", "hosts", "--diff", *arguments)
-    assert status == 0, printed
-    return printed
+    (directory / "hosts").write_text(f"ns1 {host}\n")
+    return play(directory, "play.yml", "-i", "hosts", "--diff", *arguments)
 
 
 def test_look_ahead_run_and_run_again(named: NamedFiles, tmp_path: Path) -> None:
-    sets = [
-        record_set(NAME, "TXT", "v=STSv1; id=1", item="example.com"),
-        record_set("_mta-sts.example.org", "TXT", "v=STSv1; id=1", item="example.org"),
-    ]
-    (tmp_path / "plan.json").write_text(json.dumps({"record_sets": {"announce": sets}}))
+    (tmp_path / "plan.json").write_text(json.dumps({"record_sets": {"announce": SETS}}))
     line = f'+{NAME}. 300 IN TXT "v=STSv1; id=1"\n'
     before = named.file("example.com").read_bytes()
     for arguments, changed in ((["--check"], 1), ([], 1), ([], 0), (["--check"], 0)):
-        printed = apply(named, tmp_path, *arguments)
+        status, printed = apply(named.options, tmp_path, "ansible_connection=local", *arguments)
+        assert status == 0, printed
         assert f"changed={changed} " in printed, printed
         assert (line in printed) == bool(changed)
         results = json.loads((tmp_path / "results.json").read_text())
@@ -62,3 +66,20 @@ def test_look_ahead_run_and_run_again(named: NamedFiles, tmp_path: Path) -> None
         if arguments and changed:
             assert named.file("example.com").read_bytes() == before
     assert named.lookup(NAME, "TXT") == ['300 "v=STSv1; id=1"']
+
+
+def test_where_the_host_of_the_zones_is_down_every_set_failed(tmp_path: Path) -> None:
+    """And not the controller, which has a report to write."""
+    (tmp_path / "plan.json").write_text(json.dumps({"record_sets": {"announce": SETS}}))
+    options = {"zone_file": "/nowhere/{zone}"}
+    status, printed = apply(options, tmp_path, f"ansible_host=127.0.0.1 ansible_port={free_port()}")
+    assert status == FAILED, printed
+    assert "unreachable=0    failed=1 " in printed, printed
+    results = json.loads((tmp_path / "results.json").read_text())
+    Draft202012Validator(json.loads(SCHEMA.read_text())).validate(results)
+    assert (results["host"], results["counts"]["failed"]) == ("ns1", len(SETS))
+    assert [(one["item"], one["status"]) for one in results["results"]] == [
+        ("example.com", "failed"),
+        ("example.org", "failed"),
+    ]
+    assert all(one["error"].startswith("ns1 could not be reached: ") for one in results["results"])
