@@ -41,7 +41,7 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Named]:
 def test_the_only_policy_host(tmp_path: Path, named: Named, how: str, fail: bool) -> None:
     """It is told which and why, and the run fails unless it was told not to."""
     variables, words = FAILURES[how]
-    variables = {**variables, "policy_host_directory": str(tmp_path / "lib")}
+    variables = {**variables, "policy_host_directory": str(tmp_path / "lib"), "ansible_become": False}
     inventory = {
         "mta_sts_hosts": {"hosts": {HOST: {"mta_sts_public_addresses": ["198.51.100.1"], **variables}}},
         "all": {

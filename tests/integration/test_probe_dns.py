@@ -481,7 +481,7 @@ def test_a_name_server_that_answers_now_and_then_is_asked_on() -> None:
         return [] if query.question[0].name.to_text().startswith("silent") else [well(query)]
 
     with OddDns(behave) as odd:
-        assert look(odd.address, ask, authority_port=odd.address[1], timeout=0.3).records == (("ok",),)
+        assert look(odd.address, ask, authority_port=odd.address[1], timeout=0.9).records == (("ok",),)
 
 
 # What goes wrong on the way
@@ -499,8 +499,8 @@ def ok(resolver: t.Any, **options: t.Any) -> bool:
 def test_a_lost_packet_is_sent_again(lost: int) -> None:
     with OddDns(lambda query, before: [well(query)] if before >= lost else []) as odd:
         begin = time.monotonic()
-        assert ok(odd.address, timeout=1.2)
-        assert time.monotonic() - begin < 1.2
+        assert ok(odd.address, timeout=3)
+        assert time.monotonic() - begin < 3
         assert len(odd.questions) == lost + 1
         # Each question looks new.
         assert len({query.id for query in odd.questions}) == lost + 1
@@ -636,14 +636,14 @@ def test_another_resolver_is_asked(kind: str) -> None:
     with OddDns(silent) as odd, OddDns(lambda query, _before: [well(query)]) as good:
         bad = odd.address if kind == "silent" else ("127.0.0.1", free_port())
         begin = time.monotonic()
-        assert ok([bad, good.address], timeout=3)
-        assert time.monotonic() - begin < 1.5
+        assert ok([bad, good.address], timeout=6)
+        assert time.monotonic() - begin < 4
 
 
 def test_a_dead_resolver_is_a_failure_at_once() -> None:
     begin = time.monotonic()
-    assert failure(("127.0.0.1", free_port())) == "127.0.0.1: connection refused"
-    assert time.monotonic() - begin < 1
+    assert failure(("127.0.0.1", free_port()), timeout=9) == "127.0.0.1: connection refused"
+    assert time.monotonic() - begin < 3
 
 
 def test_a_resolver_that_fails_for_a_moment_is_not_said_to_find_an_answer_bogus() -> None:
@@ -663,7 +663,7 @@ def test_a_resolver_that_says_nothing_does_not_hide_what_another_finds_bogus() -
     with OddDns(behave) as odd, OddDns(silent) as other:
         for resolvers in ([odd.address, other.address], [other.address, odd.address]):
             with pytest.raises(DnsBogus):
-                look(resolvers, lambda lookup: lookup.txt("a.test"), timeout=0.6)
+                look(resolvers, lambda lookup: lookup.txt("a.test"), timeout=1.5)
 
 
 def test_a_server_without_edns() -> None:
@@ -739,8 +739,8 @@ def test_what_is_still_under_way_is_given_up_in_the_end() -> None:
 
     with OddDns(silent) as odd:
         begin = time.monotonic()
-        assert look(odd.address, ask).cancelled()
-        assert time.monotonic() - begin < 1
+        assert look(odd.address, ask, timeout=9).cancelled()
+        assert time.monotonic() - begin < 3
 
 
 def test_a_source_address(world: World) -> None:
