@@ -71,7 +71,7 @@ class Evidence:
     observed: t.Optional[Document] = None
     proof: t.Optional[Document] = None
     certificates: t.Optional[t.Mapping[str, Document]] = None
-    # The policy hosts that could not carry the plan out: what they serve at the moment may not last.
+    # The policy hosts that could not carry the plan out.
     failed_hosts: t.Collection[str] = ()
     # Of the hosts where reports arrive.
     reports: Reports = field(default_factory=dict)
@@ -210,7 +210,7 @@ def observed_of(domain: str, site: Site, evidence: Evidence, reported: tuple[Tol
         mx_ttl=live["mx_ttl"] or 0,
         mx_failures=_mx_failures(live),
         reported=reported,
-        proof=_proof(domain, site, evidence),
+        proof=_proof(domain, live["record_id"], site, evidence),
         **_certificate_failures(domain, evidence),
     )
 
@@ -312,12 +312,12 @@ def _certificate_failures(domain: str, evidence: Evidence) -> dict[str, tuple[st
     return {**texts, "certificates_queued": tuple(queued)}
 
 
-def assumed_proof(domain: str, policy_id: str, site: Site, evidence: Evidence) -> Proof:
-    """The proof that check mode takes for granted, but for the policy hosts that failed by then."""
-    return Proof(policy_id, 1, tuple(_failed_hosts(domain, policy_id, site, evidence)))
+def assumed_proof(policy_id: str, record_id: t.Optional[str], site: Site, evidence: Evidence) -> Proof:
+    """The proof that check mode takes for granted, unless every policy host failed by then."""
+    return Proof(policy_id, 1, tuple(_nothing_done(policy_id, record_id, site, evidence)))
 
 
-def _proof(domain: str, site: Site, evidence: Evidence) -> t.Optional[Proof]:
+def _proof(domain: str, record_id: t.Optional[str], site: Site, evidence: Evidence) -> t.Optional[Proof]:
     if evidence.proof is None:
         return None
     result = evidence.proof["domains"].get(domain)
@@ -332,20 +332,15 @@ def _proof(domain: str, site: Site, evidence: Evidence) -> t.Optional[Proof]:
     known = {failure["host"] for failure in result["failures"]} | set(result["proved"])
     # A proof that leaves a policy host out proves nothing (P1).
     failures += [f"{host}: was not asked for mta-sts.{domain}" for host in site.hosts if host not in known]
-    failures += _failed_hosts(domain, result["id"], site, evidence)
+    failures += _nothing_done(result["id"], record_id, site, evidence)
     return Proof(result["id"], result["fetched"], tuple(failures), tuple(differing))
 
 
-def _failed_hosts(domain: str, policy_id: str, site: Site, evidence: Evidence) -> list[str]:
-    """The policy hosts on which nothing new can be announced; what is announced already needs nothing of them."""
-    live = evidence.live(domain)
-    if live is not None and live["record_id"] == policy_id:
+def _nothing_done(policy_id: str, record_id: t.Optional[str], site: Site, evidence: Evidence) -> list[str]:
+    """Where no policy host carried the plan out, nothing new is announced; what is announced already stays so."""
+    if record_id == policy_id or not set(site.hosts) <= set(evidence.failed_hosts):
         return []
-    return [
-        f"{host}: failed in this run, so what it serves may not last"
-        for host in site.hosts
-        if host in evidence.failed_hosts
-    ]
+    return ["every policy host failed in this run, so what they serve may not last"]
 
 
 def _failure(failure: Document) -> str:

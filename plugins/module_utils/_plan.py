@@ -50,7 +50,7 @@ def make_plan(
         decision = decide(desired, history, observed, now)
         if assume_proof and observed is not None and decision.policy is not None:
             identifier = policy_id(render_policy(decision.policy))
-            proof = assumed_proof(desired.domain, identifier, site, evidence)
+            proof = assumed_proof(identifier, observed.record_id, site, evidence)
             assumed = dataclasses.replace(observed, certificate_failures=(), proof=proof)
             decision = decide(desired, history, assumed, now)
         entries.append(_entry(desired, decision, observed))

@@ -148,7 +148,8 @@ options:
   failed_hosts:
     description:
       - Names of O(policy_hosts) that could not carry the plan out.
-      - What they serve at the moment may not last, so no other id than the one in DNS is announced, whatever O(proof) says.
+      - Where these are all of them, no other id than the one in DNS is announced, whatever O(proof) says, as what they serve at the
+        moment may not last. Those that are left speak for themselves in the proof, and so does what the others did before they failed.
     type: list
     elements: str
     default: []
