@@ -31,8 +31,8 @@ demo: setup ## roll MTA-STS out to real servers in containers, and look at the r
 	tests/lab/demo.sh
 
 test: setup packages ## everything that CI runs; each part shows what it said when it has ended
-	# Side by side, as molecule mostly waits for its hosts; the rest takes the time that it leaves.
-	$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target NICE='nice -n 15' molecule-1 molecule-2 lint branches simulation sanity integration
+	# Side by side, as whole hosts and servers are mostly waited for; what only computes takes the time that is left.
+	$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target BEHIND=.ci/behind molecule-1 molecule-2 integration lint branches simulation sanity
 
 lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	ruff check .
@@ -41,7 +41,7 @@ lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	mypy tests
 	mypy molecule
 	yamllint --strict .
-	$(NICE) ansible-lint --strict
+	$(BEHIND) ansible-lint --strict
 	antsibull-changelog lint
 	reuse lint --quiet || reuse lint
 	.ci/in-collection antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs dependent \
@@ -53,14 +53,14 @@ lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	.ci/inventory --check
 
 unit: setup ## tests of the pure parts
-	$(NICE) python -m pytest --numprocesses=auto tests/unit
+	$(BEHIND) python -m pytest --numprocesses=auto tests/unit
 
 # Data of earlier runs would tell of code that is not there any more.
 COVERAGE_DATA := tests/output/coverage
 branches: setup ## the same, and that they take every branch of the pure files
 	rm -rf $(COVERAGE_DATA)
 	mkdir -p $(COVERAGE_DATA)
-	$(NICE) coverage run -m pytest --numprocesses=auto tests/unit
+	$(BEHIND) coverage run -m pytest --numprocesses=auto tests/unit
 	.ci/coverage pure
 
 coverage: branches packages .collections-community/.complete ## what unit and integration tests take of all plugins, file by file; takes long
@@ -68,14 +68,14 @@ coverage: branches packages .collections-community/.complete ## what unit and in
 	.ci/coverage all
 
 simulation: setup ## the promises in a simulated world; more of it: make simulation MTA_STS_EXAMPLES=20000
-	$(NICE) python -m pytest --numprocesses=auto tests/simulation
+	$(BEHIND) python -m pytest --numprocesses=auto tests/simulation
 
 fuzz: setup ## each parser with broken input for 10 minutes; less of it: make fuzz SECONDS=30 PARSERS="policy report"
 	python tests/fuzz/fuzz.py --seconds $(or $(SECONDS),600) $(PARSERS)
 
 sanity: setup ## ansible-test sanity, on every Python that it finds and supports
 	# What is in the package; ruff, mypy and yamllint look after the tests. 'nox -s sanity' looks at these, too.
-	$(NICE) .ci/in-collection .ci/sanity --exclude tests/ --exclude molecule/
+	$(BEHIND) .ci/in-collection .ci/sanity --exclude tests/ --exclude molecule/
 
 integration: setup packages .collections-community/.complete ## each module against the real servers that it talks to
 	python -m pytest tests/integration
