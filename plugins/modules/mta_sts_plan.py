@@ -149,7 +149,7 @@ options:
     description:
       - Names of O(policy_hosts) that could not carry the plan out.
       - Where these are all of them, no other id than the one in DNS is announced, whatever O(proof) says, as what they serve at the
-        moment may not last. Those that are left speak for themselves in the proof, and so does what the others did before they failed.
+        moment may not last. Where some did not fail, O(proof) alone says what every host serves.
     type: list
     elements: str
     default: []

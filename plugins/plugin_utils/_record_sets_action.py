@@ -15,7 +15,6 @@ from ansible_collections.postmaster.mta_sts.plugins.module_utils._document impor
     told,
     write_told,
 )
-from ansible_collections.postmaster.mta_sts.plugins.module_utils._record_sets.task import STATUSES
 from ansible_collections.postmaster.mta_sts.plugins.plugin_utils._document_action import DocumentActionBase
 
 
@@ -32,12 +31,12 @@ class RecordSetsActionBase(DocumentActionBase):
             trouble = f"{self._task.delegate_to} could not be reached: {error}"
             try:
                 self._tell_of_all(trouble)
-            except DocumentError as other:
-                trouble = f"{trouble}; {other}"
+            except (DocumentError, LookupError, TypeError, AttributeError) as other:
+                trouble = f"{trouble}; its results cannot be written: {other!r}"
             raise AnsibleActionFail(trouble) from error
 
     def _tell_of_all(self, trouble: str) -> None:
-        """Writes the results of a module that was not even begun. Raises L(DocumentError)."""
+        """Writes the results of a module that told nothing. Raises anything, for a document that is none."""
         arguments = self._task.args
         if not arguments.get("results"):
             return
@@ -50,6 +49,6 @@ class RecordSetsActionBase(DocumentActionBase):
             {"name": one["name"].rstrip("."), "type": one["type"], "item": one.get("item") or "", **nothing}
             for one in entries
         ]
-        counts = {**dict.fromkeys(STATUSES, 0), "failed": len(results)}
+        counts = {"ok": 0, "changed": 0, "awaited": 0, "failed": len(results)}
         path = unfrackpath(arguments["results"], follow=False)
         write_told(path, self._task.delegate_to, told(arguments, counts=counts, results=results)["results_document"])
