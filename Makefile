@@ -30,7 +30,7 @@ help: ## this list
 demo: setup ## roll MTA-STS out to real servers in containers, and look at the result
 	tests/lab/demo.sh
 
-test: setup packages ## everything that CI runs; each part shows what it said when it has ended
+test: setup packages .collections-community/.complete ## everything that CI runs; each part shows what it said when it has ended
 	# Side by side, as whole hosts and servers are mostly waited for; what only computes takes the time that is left.
 	$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target BEHIND=.ci/behind molecule-1 molecule-2 integration lint branches simulation sanity
 
@@ -82,7 +82,7 @@ integration: setup packages .collections-community/.complete ## each module agai
 
 # Two lanes, each with a lab of its own. What is not in the first is in the second.
 SCENARIOS := $(filter-out default,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
-LANE_1 := crashes inbox lifecycle probes refusals rollout
+LANE_1 := crashes inbox lifecycle probes refusals rollout upgrade
 LANE_2 = $(filter-out $(LANE_1),$(SCENARIOS))
 # Those that send mail; only a lane with one of them has the host for it.
 WITH_SENDER := mail mx reuse
