@@ -20,8 +20,8 @@ short_description: Has playbook runs compute less
 description:
   - Ansible packs each module once in a run, with all that it imports, and forgets it at the end.
   - Here the same run over and over again finds what an earlier one has packed from the same files.
-  - Each task is a process of its own, which begins with all of the first one's objects. Here its garbage collector leaves
-    them alone, and the memory that they share is not copied.
+  - Each task is a process of its own, which begins with all of the first one's objects. Here its garbage collector
+    leaves them alone, and the memory that they share is not copied.
 """
 
 PLUGINS = Path(__file__).resolve().parents[3] / "plugins"
