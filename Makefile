@@ -22,6 +22,8 @@ export PYTHONPATH := $(CURDIR)/.collections
 unexport PYTHONDONTWRITEBYTECODE
 # What coverage measures, in whatever directory.
 export MTA_STS_CHECKOUT := $(CURDIR)
+# What became of each test, part by part.
+export MTA_STS_RESULTS := $(CURDIR)/.ansible/results
 
 .PHONY: help setup packages demo test lint sanity unit branches coverage simulation fuzz integration molecule bench docs site clean lock
 help: ## this list
@@ -32,7 +34,9 @@ demo: setup ## roll MTA-STS out to real servers in containers, and look at the r
 
 test: setup packages .collections-community/.complete ## everything that CI runs; each part shows what it said when it has ended
 	# Side by side, as whole hosts and servers are mostly waited for; what only computes takes the time that is left.
-	$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target BEHIND=.ci/behind molecule-1 molecule-2 integration lint branches simulation sanity
+	rm -rf $(MTA_STS_RESULTS)
+	$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target BEHIND=.ci/behind molecule-1 molecule-2 integration lint branches simulation sanity || \
+	  { .ci/failures $(MTA_STS_RESULTS); exit 1; }
 
 lint: setup ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	ruff check .
@@ -60,7 +64,7 @@ COVERAGE_DATA := tests/output/coverage
 branches: setup ## the same, and that they take every branch of the pure files
 	rm -rf $(COVERAGE_DATA)
 	mkdir -p $(COVERAGE_DATA)
-	$(BEHIND) coverage run -m pytest --numprocesses=auto tests/unit
+	$(BEHIND) coverage run -m pytest --junitxml=$(MTA_STS_RESULTS)/unit.xml --numprocesses=auto tests/unit
 	.ci/coverage pure
 
 coverage: branches packages .collections-community/.complete ## what unit and integration tests take of all plugins, file by file; takes long
@@ -68,7 +72,7 @@ coverage: branches packages .collections-community/.complete ## what unit and in
 	.ci/coverage all
 
 simulation: setup ## the promises in a simulated world; more of it: make simulation MTA_STS_EXAMPLES=20000
-	$(BEHIND) python -m pytest --numprocesses=auto tests/simulation
+	$(BEHIND) python -m pytest --junitxml=$(MTA_STS_RESULTS)/simulation.xml --numprocesses=auto tests/simulation
 
 fuzz: setup ## each parser with broken input for 10 minutes; less of it: make fuzz SECONDS=30 PARSERS="policy report"
 	python tests/fuzz/fuzz.py --seconds $(or $(SECONDS),600) $(PARSERS)
@@ -78,7 +82,7 @@ sanity: setup ## ansible-test sanity, on every Python that it finds and supports
 	$(BEHIND) .ci/in-collection .ci/sanity --exclude tests/ --exclude molecule/
 
 integration: setup packages .collections-community/.complete ## each module against the real servers that it talks to
-	python -m pytest tests/integration
+	python -m pytest --junitxml=$(MTA_STS_RESULTS)/integration.xml tests/integration
 
 # Two lanes, each with a lab of its own. What is not in the first is in the second.
 SCENARIOS := $(filter-out default,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
