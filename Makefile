@@ -81,7 +81,9 @@ sanity: setup ## ansible-test sanity, on every Python that it finds and supports
 	# What is in the package; ruff, mypy and yamllint look after the tests. 'nox -s sanity' looks at these, too.
 	$(BEHIND) .ci/in-collection .ci/sanity --exclude tests/ --exclude molecule/
 
-integration: setup packages .collections-community/.complete ## each module against the real servers that it talks to
+# The packages are no prerequisite: make goes on to other parts while it waits for one, and does not come back to this for long.
+integration: setup .collections-community/.complete ## each module against the real servers that it talks to
+	.ci/packages $(PACKAGES)
 	python -m pytest --junitxml=$(MTA_STS_RESULTS)/integration.xml tests/integration
 
 # Two lanes, each with a lab of its own. What is not in the first is in the second.
@@ -128,8 +130,9 @@ lock: ## requirements/dev.txt from requirements/dev.in
 	.ci/community $(@D)
 	touch $@
 
+PACKAGES := bind9 chromium graphviz iproute2 knot nginx nsd pdns-backend-sqlite3 pdns-server postfix prometheus unbound
 packages: setup
-	.ci/packages bind9 chromium graphviz iproute2 knot nginx nsd pdns-backend-sqlite3 pdns-server postfix prometheus unbound
+	.ci/packages $(PACKAGES)
 
 setup: $(VENV)/.complete .collections/ansible_collections/postmaster/mta_sts ## the virtual environment
 

@@ -83,3 +83,25 @@ def test_where_the_host_of_the_zones_is_down_every_set_failed(tmp_path: Path) ->
         ("example.org", "failed"),
     ]
     assert all(one["error"].startswith("ns1 could not be reached: ") for one in results["results"])
+
+
+@pytest.mark.parametrize("delegated", [True, False])
+def test_a_host_that_is_down_and_a_plan_that_tells_nothing(tmp_path: Path, delegated: bool) -> None:
+    """Where the module was not delegated its own host is unreachable, as with any other module."""
+    (tmp_path / "plan.json").write_text('{"record_sets": ')
+    options = {"zone_file": "/nowhere", "document": "plan.json", "section": "announce", "results": "results.json"}
+    task = {"postmaster.mta_sts.zonefile_record_sets": options, **({"delegate_to": "ns1"} if delegated else {})}
+    hosts = "localhost" if delegated else "ns1"
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([{"hosts": hosts, "gather_facts": False, "tasks": [task]}]))
+    (tmp_path / "hosts").write_text(f"ns1 ansible_host=127.0.0.1 ansible_port={free_port()}\n")
+    status, printed = play(tmp_path, "play.yml", "-i", "hosts")
+    assert "Connection refused" in printed
+    assert not (tmp_path / "results.json").exists()
+    if delegated:
+        assert status == FAILED, printed
+        assert "ns1 could not be reached: " in printed
+        assert "; its results cannot be written: " in printed
+        assert "plan.json" in printed.partition("its results cannot be written: ")[2]
+    else:
+        assert status != FAILED, printed
+        assert "unreachable=1    failed=0 " in printed, printed
