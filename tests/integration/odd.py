@@ -94,8 +94,8 @@ def http_answer(answer: bytes, *, then: t.Literal["close", "stay"] = "close") ->
     return behave
 
 
-def smtp_script(*answers: bytes) -> Behaviour:
-    """Sends one answer after the other, each after the first on a command; then it hangs up."""
+def smtp_script(*answers: bytes, in_handshake: bool = False) -> Behaviour:
+    """Sends one answer after the other, each after the first on a command. Then it hangs up, or in the handshake."""
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for number, answer in enumerate(answers):
@@ -103,6 +103,9 @@ def smtp_script(*answers: bytes) -> Behaviour:
                 await reader.readuntil(b"\n")
             writer.write(answer)
             await writer.drain()
+        if in_handshake:
+            # Closed with something unread, a connection is reset.
+            await reader.read(1 << 16)
 
     return behave
 

@@ -33,8 +33,8 @@ NOBODY = Mail(behaviour=hang_up)
 MATCHES, MATCHES_NOT = "3 1 1 {mail-spki}", "3 1 1 " + "00" * 32
 
 
-def script(code: str, seen: str, *answers: bytes) -> Domain:
-    return Domain({code: seen}, mail=Mail(behaviour=smtp_script(*answers)))
+def script(code: str, seen: str, *answers: bytes, in_handshake: bool = False) -> Domain:
+    return Domain({code: seen}, mail=Mail(behaviour=smtp_script(*answers, in_handshake=in_handshake)))
 
 
 MX: dict[str, Domain] = {
@@ -76,7 +76,7 @@ MX: dict[str, Domain] = {
         mail=Mail(behaviour_over=lambda tls: smtp_server(tls, after_starttls=b"250 mx\r\n")),
     ),
     "mx-junk-for-handshake": script("mx-tls", "", b"220 mx\r\n", EHLO, b"220 go\r\n", b"\x15\x03junk"),
-    "mx-closes-in-handshake": script("mx-tls", "closed", b"220 mx\r\n", EHLO, b"220 go\r\n"),
+    "mx-closes-in-handshake": script("mx-tls", "closed", b"220 mx\r\n", EHLO, b"220 go\r\n", in_handshake=True),
     "mx-tls-1.1": Domain({"mx-tls": "protocol"}, mail=Mail(options=OLD)),
     "mx-tls-1.2-only": Domain({"mx-tls-without-13": "1.2"}, mail=Mail(options=("smtpd_tls_protocols=TLSv1.2",))),
     "mx-tls-1.3-only": Domain({"mx-tls-without-12": "1.3"}, mail=Mail(options=("smtpd_tls_protocols=>=TLSv1.3",))),
