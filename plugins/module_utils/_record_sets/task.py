@@ -56,7 +56,7 @@ EITHER: t.Final = [("record_sets", "document")]
 def run(params: t.Mapping[str, t.Any], reconcile: Reconcile, *, check_mode: bool) -> dict[str, t.Any]:
     """Do what the module's options say; return what it returns, with failed and msg where it fails.
 
-    Raises InputError for record sets that cannot be understood; nothing was sent then.
+    Raises InputError for options that cannot be used; nothing was sent then.
     """
     entries, what = params["record_sets"], "record_sets"
     if params["document"] is not None:
@@ -81,8 +81,7 @@ async def _guarded(reconcile: Reconcile, record_sets: list[RecordSet], check_mod
     """Work on the sets; return the error that concerns all of them, or nothing."""
     try:
         await reconcile(record_sets, check_mode)
-    # Where they are told of, options that cannot be used are of no other kind than a server that cannot.
-    except (InputError, ServerError) as exc:
+    except ServerError as exc:
         for one in record_sets:
             if not one.status:
                 one.fail(str(exc))
