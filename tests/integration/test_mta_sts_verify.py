@@ -528,7 +528,7 @@ def test_an_authority_that_is_down_does_not_cost_a_time_out_per_name(world: Worl
         begin = time.monotonic()
         found = observe(dict.fromkeys(domains), settings)
     assert {document["verdict"] for document in found.values()} == {"absent"}
-    assert time.monotonic() - begin < 6
+    assert time.monotonic() - begin < 10
 
 
 def test_the_wanted_policy_is_the_one_that_counts(world: World) -> None:

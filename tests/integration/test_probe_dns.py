@@ -510,7 +510,7 @@ def test_silence_is_no_answer() -> None:
     with OddDns(silent) as odd:
         begin = time.monotonic()
         assert failure(odd.address, timeout=0.6) == "no answer from 127.0.0.1 within 0.6 seconds"
-        assert 0.5 < time.monotonic() - begin < 2
+        assert 0.5 < time.monotonic() - begin < 4
         assert len(odd.questions) == 3
 
 
@@ -643,7 +643,7 @@ def test_another_resolver_is_asked(kind: str) -> None:
 def test_a_dead_resolver_is_a_failure_at_once() -> None:
     begin = time.monotonic()
     assert failure(("127.0.0.1", free_port()), timeout=9) == "127.0.0.1: connection refused"
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 6
 
 
 def test_a_resolver_that_fails_for_a_moment_is_not_said_to_find_an_answer_bogus() -> None:
@@ -740,7 +740,7 @@ def test_what_is_still_under_way_is_given_up_in_the_end() -> None:
     with OddDns(silent) as odd:
         begin = time.monotonic()
         assert look(odd.address, ask, timeout=9).cancelled()
-        assert time.monotonic() - begin < 3
+        assert time.monotonic() - begin < 6
 
 
 def test_a_source_address(world: World) -> None:

@@ -182,7 +182,7 @@ def test_what_is_no_request_for_it(receiver: Receiver, lines: list[str], status:
         answer = connection.recv(1 << 16)
     # What begins with no request line is answered as HTTP/0.9 was, without one.
     assert answer.split(b" ", 2)[1 if answer.startswith(b"HTTP/") else 0] == status
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 8
     assert receiver.files() == {}
 
 
@@ -223,7 +223,7 @@ def test_slow_ones_end_in_time_and_stand_in_nobodys_way(receiver: Receiver) -> N
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             both = pool.map(lambda number: receiver.post(bytes([number]) * 100_000).status, range(2))
             assert list(both) == [201, 201]
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 8
         answers = []
         for connection in slow:
             answers.append(connection.recv(1 << 16))
