@@ -54,7 +54,7 @@ def test_every_domain_is_told_why(tmp_path: Path, named: Named) -> None:
     assert output.count("\npostmaster.mta_sts rollout: 1 domain, 1 policy host, ") == 1, output
     # The last error is the one to mend.
     words = f"server {named.host} port {named.port} does not know this key "
-    assert f"No policy was changed. {words}" in output.rpartition("[ERROR]: ")[2]
+    assert f"No policy was changed: {words}" in output.rpartition("[ERROR]: ")[2]
     assert "TASK [Leave it to the policy hosts]" not in output
     assert not (tmp_path / "lib").exists()
     report = json.loads((tmp_path / "mta-sts-run/report.json").read_text())
@@ -72,6 +72,6 @@ def test_a_host_that_was_down_already(tmp_path: Path, named: Named) -> None:
     status, output = roll_out(tmp_path, named, dns, hosts, mta_sts_fail_on_pending=False)
     assert status != 0
     assert "\npostmaster.mta_sts rollout: 1 domain, 2 policy hosts, " in output, output
-    assert "No policy was changed. key_secret is not base64; " in output.rpartition("[ERROR]: ")[2]
+    assert "No policy was changed: key_secret is not base64; " in output.rpartition("[ERROR]: ")[2]
     report = json.loads((tmp_path / "mta-sts-run/report.json").read_text())
     assert list(report["failed_hosts"]) == ["web2.example.net"]
