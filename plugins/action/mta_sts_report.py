@@ -58,6 +58,7 @@ class ActionModule(ActionBase):
                 "started": {"type": "int"},
                 "troubles": {"type": "dict", "default": {}},
                 "probe_troubles": {"type": "dict", "default": {}},
+                "dns_trouble": {"type": "str", "default": ""},
                 "reports": {"type": "path"},
                 "report_troubles": {"type": "dict", "default": {}},
                 "dest": {"type": "path", "required": True},
@@ -89,6 +90,7 @@ class ActionModule(ActionBase):
             self._task.check_mode,
             _troubles(params["troubles"]),
             _troubles(params["probe_troubles"]),
+            params["dns_trouble"],
             _reported(params, {entry["domain"] for entry in plan["domains"]}),
         )
         started = dt.datetime.fromtimestamp(params["started"], dt.timezone.utc)

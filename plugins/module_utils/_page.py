@@ -146,9 +146,10 @@ def _troubles(report: Document) -> str:
 
 
 def _failed_hosts(document: Document) -> list[tuple[str, str]]:
-    """All hosts that failed, whatever they were there for, each with the reason."""
+    """All hosts that failed, whatever they were there for, each with the reason; the way into DNS counts as one."""
     kinds = ("failed_hosts", "failed_probes", "failed_report_hosts")
-    return [failed for kind in kinds for failed in document.get(kind, {}).items()]
+    dns = [("DNS", document["dns_trouble"])] if document.get("dns_trouble") else []
+    return [*dns, *(failed for kind in kinds for failed in document.get(kind, {}).items())]
 
 
 def _orphans(orphans: t.Sequence[str]) -> str:

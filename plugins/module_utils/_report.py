@@ -52,6 +52,8 @@ class Run:
     troubles: t.Mapping[str, str] = field(default_factory=dict)
     # Probe host -> why it did not look at its share of the domains, or prove it.
     probe_troubles: t.Mapping[str, str] = field(default_factory=dict)
+    # Why no record at all could be written, so that the run ended before it served anything.
+    dns_trouble: str = ""
     reported: Reported = NOTHING_REPORTED
 
 
@@ -68,6 +70,7 @@ def make_report(run: Run, started: dt.datetime, now: dt.datetime) -> Document:
         "seconds": round((now - started).total_seconds()),
         "check_mode": run.check_mode,
         "policy_hosts": list(run.plan["policy_hosts"]),
+        "dns_trouble": run.dns_trouble,
         "failed_hosts": dict(run.troubles),
         "failed_probes": dict(run.probe_troubles),
         "failed_report_hosts": dict(run.reported.troubles),
@@ -203,6 +206,8 @@ def rollout_failure(report: Document) -> str:
     """Why the run is no success: what does not end by waiting; nothing if there is no such thing."""
     needing = needing_somebody(report)
     parts = []
+    if report["dns_trouble"]:
+        parts.append("no record could be written")
     if report["failed_hosts"]:
         parts.append(f"policy hosts that failed: {', '.join(report['failed_hosts'])}")
     if report["failed_probes"]:
@@ -228,6 +233,8 @@ def rollout_lines(report: Document, path: str) -> list[str]:
         f"postmaster.mta_sts rollout: {count(len(domains), 'domain')}, {count(len(hosts), 'policy host')}, "
         f"{report['seconds']} s{mode}"
     ]
+    if report["dns_trouble"]:
+        lines.append(f"  DNS: {report['dns_trouble']}")
     troubles = [*(f"{host}: {text}" for host, text in report["failed_hosts"].items()), *report["troubles"]]
     lines += cut([f"  policy host {text}" for text in troubles], "troubles of policy hosts")
     blind = [f"  probe host {host}: {text}" for host, text in report["failed_probes"].items()]

@@ -63,6 +63,12 @@ options:
         They are shown, and the task fails.
     type: dict
     default: {}
+  dns_trouble:
+    description:
+      - Why no record at all could be written in a rollout, which ended before it served anything. It is shown, and the task fails.
+    type: str
+    default: ''
+    version_added: 0.2.0
   reports:
     description:
       - Directory with one results document of M(postmaster.mta_sts.tlsrpt_report_info) per host where reports arrive.
@@ -95,8 +101,8 @@ options:
   fail_on_pending:
     description:
       - Whether the task fails in a rollout when somebody has to do something. The report comes first.
-      - That is when a domain is held by anything but time, or when there are O(troubles), O(probe_troubles) or O(report_troubles).
-        A domain that only waits, as in its testing period or in its withdrawal, fails no run.
+      - That is when a domain is held by anything but time, or when there are O(troubles), O(probe_troubles), O(report_troubles)
+        or O(dns_trouble). A domain that only waits, as in its testing period or in its withdrawal, fails no run.
     type: bool
     default: true
   fail_on:

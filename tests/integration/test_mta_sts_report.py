@@ -69,6 +69,7 @@ FAILURES: dict[str, tuple[list[Document], Document, str]] = {
         {"probe_troubles": {"probe2": "timed out"}},
         "probe hosts that failed: probe2",
     ),
+    "no way into DNS": ([entry("a.example", "testing")], {"dns_trouble": "BADKEY"}, "no record could be written"),
     "both": (
         [entry("a.example", "pending", "proof-failed")],
         {"troubles": {"web1": "gone", "web2": "gone"}},

@@ -59,6 +59,7 @@ def test_every_domain_is_told_why(tmp_path: Path, named: Named) -> None:
     assert not (tmp_path / "lib").exists()
     report = json.loads((tmp_path / "mta-sts-run/report.json").read_text())
     assert report["failed_hosts"] == {}
+    assert report["dns_trouble"].startswith(words)
     [domain] = report["domains"]
     assert domain["stage"] == "pending"
     [hold] = [hold for hold in domain["holds"] if hold["code"] == "record-failed"]
@@ -75,3 +76,5 @@ def test_a_host_that_was_down_already(tmp_path: Path, named: Named) -> None:
     assert "No policy was changed: key_secret is not base64; " in output.rpartition("[ERROR]: ")[2]
     report = json.loads((tmp_path / "mta-sts-run/report.json").read_text())
     assert list(report["failed_hosts"]) == ["web2.example.net"]
+    assert f"\n  DNS: {report['dns_trouble']}\n" in output
+    assert report["dns_trouble"].startswith("key_secret is not base64; ")

@@ -171,6 +171,9 @@ def test_the_headline_of_a_rollout(code: str, text: str) -> None:
     wins = code in ("testing-period", "renewal")
     assert f"</i>{'1 host failed' if wins else text}</h1>" in failed
     assert "<strong>web2</strong> failed: No space left on device" in failed
+    without_dns = make_page({**report, "dns_trouble": "<BADKEY>"}, ASSETS)
+    assert f"</i>{'1 host failed' if wins else text}</h1>" in without_dns
+    assert "<strong>DNS</strong> failed: &lt;BADKEY&gt;" in without_dns
 
 
 def test_check_mode_and_what_goes_beyond_domains_are_told() -> None:

@@ -297,6 +297,10 @@ def test_troubles_of_whole_hosts_come_first() -> None:
     assert lines[1] == "  report host inbox1: No such file or directory"
     assert report["failed_report_hosts"] == unread.troubles
     assert rollout_failure(report) == "report hosts that failed: inbox1"
+    report, lines = reported(Run(plan(entry("a.example")), troubles={"web2": "gone"}, dns_trouble="BADKEY"))
+    assert lines[1:3] == ["  DNS: BADKEY", "  policy host web2: gone"]
+    assert report["dns_trouble"] == "BADKEY"
+    assert rollout_failure(report) == "no record could be written; policy hosts that failed: web2"
     many = {f"web{n}": "could not be reached" for n in range(500)}
     _report, lines = reported(Run(plan(entry("a.example")), troubles=many))
     assert lines[21] == "  ... and 480 more troubles of policy hosts"
