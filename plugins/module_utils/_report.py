@@ -124,7 +124,7 @@ def _domain(entry: Document, dns: t.Sequence[Document], run: Run) -> Document:
         "record": entry["record"],
         "record_id": _record_id(entry, announcement, run),
         "announcement": announcement,
-        "removed": entry["remove"] and not run.check_mode and not run.troubles,
+        "removed": entry["remove"] and not (run.check_mode or run.troubles or run.dns_trouble),
         "holds": [_hold(hold) for hold in (*entry["holds"], *of_records)],
         "findings": _evidence(entry["domain"], run),
         "reported": run.reported.time_lines.get(entry["domain"], []),

@@ -203,9 +203,10 @@ def test_a_withdrawal_from_its_record_to_its_end() -> None:
     assert "\n".join(shown) == expected
 
 
-def test_nothing_is_called_withdrawn_that_a_failed_host_or_check_mode_left_in_place() -> None:
+def test_nothing_is_called_withdrawn_that_was_left_in_place() -> None:
+    """By a host that failed, by check mode, or by a run that ended before it came to the hosts."""
     gone = plan(without_policy("a.example", "withdrawing", record="keep", remove=True))
-    for run in (Run(gone, troubles={"web2": "no space"}), Run(gone, check_mode=True)):
+    for run in (Run(gone, troubles={"web2": "no space"}), Run(gone, check_mode=True), Run(gone, dns_trouble="BADKEY")):
         report, lines = reported(run)
         assert not report["domains"][0]["removed"]
         assert "  a.example  withdrawing  no policy  to be withdrawn  ok" in lines
