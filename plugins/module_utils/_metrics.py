@@ -48,6 +48,7 @@ ROLLOUT: t.Final = {
     "mta_sts_rollout_domains_at_risk": "Domains that enforce while senders refuse an MX host.",
     "mta_sts_rollout_domain_held": f"1 for a domain that does not go on by waiting alone; at most {NAMED} are named.",
     "mta_sts_rollout_orphans": "Domains that are served and that the inventory does not name.",
+    "mta_sts_rollout_dns_failed": "Whether no record at all could be written, so that the run served nothing.",
     "mta_sts_rollout_policy_host_failed": "Whether a policy host failed in the run.",
     "mta_sts_rollout_probe_host_failed": "1 for a probe host that failed in the run.",
     "mta_sts_rollout_report_host_failed": "1 for a host whose reports of senders were not all read in the run.",
@@ -112,6 +113,7 @@ def _rollout(report: Document) -> t.Iterator[Sample]:
     for name, code in list(needing.items())[:NAMED]:
         yield "mta_sts_rollout_domain_held", {"code": code, "domain": name}, 1
     yield "mta_sts_rollout_orphans", {}, len(report["orphans"])
+    yield "mta_sts_rollout_dns_failed", {}, int(bool(report["dns_trouble"]))
     for host in [
         *report["policy_hosts"],
         *(host for host in report["failed_hosts"] if host not in report["policy_hosts"]),

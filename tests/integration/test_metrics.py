@@ -35,6 +35,8 @@ RAISED: dict[str, tuple[dict[str, int], set[str]]] = {
     "mail at risk": ({"mta_sts_rollout_domains_at_risk": 1}, {"MtaStsMailAtRisk"}),
     "broken": ({'mta_sts_domain_broken{domain="a.example"}': 1}, {"MtaStsDomainBroken"}),
     "held": ({'mta_sts_rollout_domain_held{code="mx-unready",domain="a.example"}': 1}, {"MtaStsDomainHeld"}),
+    "no way into DNS": ({"mta_sts_rollout_dns_failed": 1}, {"MtaStsDnsFailed"}),
+    "a way into DNS": ({"mta_sts_rollout_dns_failed": 0}, set()),
     "a policy host": ({'mta_sts_rollout_policy_host_failed{host="web1"}': 1}, {"MtaStsPolicyHostFailed"}),
     "a probe host": ({'mta_sts_rollout_probe_host_failed{host="probe1"}': 1}, {"MtaStsProbeHostFailed"}),
     "a report host": ({'mta_sts_rollout_report_host_failed{host="inbox1"}': 1}, {"MtaStsReportHostFailed"}),

@@ -84,6 +84,8 @@ def test_a_rollout() -> None:
     assert found["mta_sts_rollout_domains_held"] == {(): 3}
     assert found["mta_sts_rollout_domains_at_risk"] == {(): 1}
     assert found["mta_sts_rollout_orphans"] == {(): 2}
+    assert found["mta_sts_rollout_dns_failed"] == {(): 0}
+    assert read(rollout_metrics({**report, "dns_trouble": "BADKEY"}))["mta_sts_rollout_dns_failed"] == {(): 1}
     hosts = {"web1.example.net": 0, "web2.example.net": 1}
     assert by(found["mta_sts_rollout_policy_host_failed"], "host") == hosts
     assert by(found["mta_sts_rollout_probe_host_failed"], "host") == {"probe2.example.net": 1}
