@@ -36,6 +36,7 @@ def environment(home: Path) -> dict[str, str]:
         "LC_ALL": "C.UTF-8",
         "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
         "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+        "ANSIBLE_REMOTE_TMP": str(home / ".ansible/tmp"),
         # What each run would compute anew.
         "ANSIBLE_HOME": str(CHECKOUT / ".ansible/integration"),
         "ANSIBLE_CALLBACK_PLUGINS": str(CHECKOUT / "molecule/shared/callback"),
